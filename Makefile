@@ -1,0 +1,81 @@
+# Every target installs or builds what it needs (bench/setup.sh) and is quick the second time.
+# Needs GNU make, bash, a C compiler and Rust; the rest is fetched or built into a cache.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+.PHONY: help setup build bench weigh gate doctor test clean
+
+SETUP := bench/setup.sh
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+BENCH := $(TARGET_DIR)/release/ounce-bench
+# Sources of Rust's std, for machines on which rustup has no server to ask.
+export OUNCE_TOOLCHAIN_SOURCES ?= $(abspath $(wildcard ../shared/toolchain))
+# These would replace the flags of each target; and what is weighed should not differ from shell to shell.
+unexport RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET
+
+# First line of a recipe: std for every target, flags for cargo, wasmtime on the PATH.
+define ENV
+exports=$$($(SETUP) env)
+eval "$$exports"
+step() { printf '\n== %s\n' "$$*"; "$$@"; }
+endef
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+setup: ## install what build and measurement need: std for musl and WASI, wasmtime
+	@$(SETUP) targets
+	$(SETUP) wasmtime
+
+build: ## dist/: ounce (static musl), ounce-minimal, ounce-native (glibc), ounce.wasm (component)
+	@$(ENV)
+	cargo build --locked -p ounce --profile dist --target "$$OUNCE_MUSL"
+	cargo build --locked -p ounce --profile dist-minimal --target "$$OUNCE_MUSL" --no-default-features --features minimal
+	cargo build --locked -p ounce --profile dist
+	cargo rustc --locked -p ounce --lib --crate-type cdylib --profile dist --target wasm32-wasip2
+	# An unchanged file keeps its time, so that what depends on it is not built again.
+	keep() { cmp -s "$$1" "$$2" || install -D -m 755 "$$1" "$$2"; }
+	keep "$(TARGET_DIR)/$$OUNCE_MUSL/dist/ounce" dist/ounce
+	keep "$(TARGET_DIR)/$$OUNCE_MUSL/dist-minimal/ounce" dist/ounce-minimal
+	keep "$(TARGET_DIR)/dist/ounce" dist/ounce-native
+	keep "$(TARGET_DIR)/wasm32-wasip2/dist/ounce.wasm" dist/ounce.wasm
+	stat -c '%n %s' dist/ounce dist/ounce-minimal dist/ounce-native dist/ounce.wasm |
+	    awk '{ line = line sprintf("%s%s %.0f KB", NR > 1 ? ", " : "built: ", $$1, $$2 / 1000) } END { print line }'
+
+bench: ## the scale itself: target/release/ounce-bench
+	@$(ENV)
+	cargo build --release --locked -p ounce-bench
+
+weigh: setup build bench ## set up, build, measure (flags for the scale: ARGS="...")
+	@$(ENV)
+	$(BENCH) run --profile quick $(ARGS)
+
+gate: setup build bench ## a benchmark with limits, for CI: fails when one is missed
+	@$(ENV)
+	$(BENCH) gate $(ARGS)
+
+doctor: bench ## what this machine can and cannot weigh, and why
+	@$(ENV)
+	$(BENCH) doctor $(ARGS)
+
+test: ## everything that CI runs, from cheap to dear
+	@$(SETUP) lints
+	step() { printf '\n== %s\n' "$$*"; "$$@"; }
+	step cargo fmt --all --check
+	if command -v shellcheck >/dev/null; then step shellcheck $(SETUP) .ci/run
+	else printf '\n== shellcheck: skipped, it is not installed\n'; fi
+	step cargo clippy --locked --workspace --all-targets -- -D warnings
+	step cargo clippy --locked -p ounce --no-default-features --features minimal --all-targets -- -D warnings
+	step $(SETUP) targets
+	$(ENV)
+	step cargo clippy --locked -p ounce --lib --target wasm32-wasip2 -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings step cargo doc --locked --workspace --no-deps
+	step $(SETUP) wasmtime
+	step $(MAKE) --no-print-directory build
+	step cargo test --locked --workspace
+
+clean: ## remove target/ and dist/ (not the cache)
+	@rm -rf -- "$(TARGET_DIR)" dist
+	@echo "removed $(TARGET_DIR) and dist; the cache stays in $$($(SETUP) cache)"
