@@ -1,0 +1,52 @@
+//! What the service needs from the platform it runs on. Each boundary module implements it.
+
+use std::future::Future;
+use std::time::Duration;
+
+use http::StatusCode;
+use http::request::Parts;
+
+use crate::router::{Surface, Target};
+
+/// The platform, as the service sees it.
+pub trait Host {
+    /// A request being handled; dropping it unfinished means that the client went away.
+    type Exchange<'a>: Exchange
+    where
+        Self: 'a;
+
+    /// Which routes this listener serves.
+    fn surface(&self) -> Surface;
+
+    /// The label of this build or deployment, for example `standard`.
+    fn variant(&self) -> &str;
+
+    /// Time since the process, or the component's instance, started.
+    fn uptime(&self) -> Duration;
+
+    /// Whether new work is welcome; an error says why not.
+    fn ready(&self) -> Result<(), &'static str>;
+
+    /// The largest request body, in bytes.
+    fn max_body(&self) -> usize;
+
+    /// Waits without holding up other requests.
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()>;
+
+    /// What this host knows, in Prometheus text format 0.0.4.
+    fn metrics(&self) -> String;
+
+    /// Called when a request's head has been read and its target is known.
+    fn begin<'a>(&'a self, head: &Parts, target: &Target) -> Self::Exchange<'a>;
+}
+
+/// The measurement of one request.
+pub trait Exchange {
+    /// The reply is ready to be sent; sizes are those of the bodies, in bytes.
+    fn end(self, status: StatusCode, request_bytes: usize, response_bytes: usize);
+}
+
+/// For hosts whose platform measures requests itself.
+impl Exchange for () {
+    fn end(self, _: StatusCode, _: usize, _: usize) {}
+}

@@ -1,0 +1,109 @@
+//! The listening socket: takes connections, at most as many as may be open, and hands each to the worker that
+//! has the fewest.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::{Notify, Semaphore, mpsc};
+
+use super::worker::{Arrival, Slot, Worker};
+use super::{Server, log};
+use crate::router::Surface;
+
+/// A worker and the way to it.
+#[derive(Clone)]
+pub struct Member {
+    pub worker: Arc<Worker>,
+    pub arrivals: mpsc::UnboundedSender<Arrival>,
+}
+
+pub struct Acceptor {
+    pub server: Arc<Server>,
+    pub surface: Surface,
+    /// One permit for each connection that may be open.
+    pub slots: Arc<Semaphore>,
+    pub team: Vec<Member>,
+}
+
+/// Connections that wait for us to take them; the kernel caps it at `net.core.somaxconn`.
+const BACKLOG: u32 = 4096;
+
+/// How long to leave the listener alone when the system has no file descriptor or memory for one more.
+const PAUSE: Duration = Duration::from_millis(50);
+
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Some unikernels do not know this option, and do without.
+    let _ = socket.set_reuseaddr(true);
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+impl Acceptor {
+    /// Takes connections until `stop`, then those that the kernel had taken by then, so that none is lost.
+    pub async fn run(self, listener: TcpListener, stop: Arc<Notify>) {
+        let mut failing = false;
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = stop.notified() => break,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    failing = false;
+                    if let Ok(stream) = stream.into_std() {
+                        self.hand_over(stream).await;
+                    }
+                }
+                // The client hung up while it waited.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        log::event(
+                            "cannot accept connections for now",
+                            &[("error", error.to_string().into())],
+                        );
+                    }
+                    self.server.set_crowded(true);
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+        if let Ok(listener) = listener.into_std() {
+            while let Ok((stream, _)) = listener.accept() {
+                self.hand_over(stream).await;
+            }
+        }
+    }
+
+    /// Waits for a free slot first. While somebody waits, connections are wanted back.
+    async fn hand_over(&self, stream: std::net::TcpStream) {
+        let permit = match self.slots.clone().try_acquire_owned() {
+            Ok(permit) => {
+                self.server.set_crowded(false);
+                permit
+            }
+            Err(_) => {
+                self.server.set_crowded(true);
+                let permit = self.slots.clone().acquire_owned().await;
+                permit.expect("the semaphore is never closed")
+            }
+        };
+        // Some unikernels do not know this option, and do without.
+        let _ = stream.set_nodelay(true);
+        if stream.set_nonblocking(true).is_err() {
+            return;
+        }
+        let Some(member) = self.team.iter().min_by_key(|member| member.worker.open.load(Relaxed)) else {
+            return;
+        };
+        let slot = Slot::new(member.worker.clone(), permit);
+        // Workers live as long as their senders.
+        let _ = member.arrivals.send(Arrival { stream, surface: self.surface, slot });
+    }
+}

@@ -1,0 +1,420 @@
+//! Configuration: `OUNCE_*` variables and a flag for each, read through one table, typed once, all mistakes
+//! reported together.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What `ounce serve` runs with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    pub listen: SocketAddr,
+    /// Where metrics are served instead of on `listen`.
+    pub metrics_listen: Option<SocketAddr>,
+    pub metrics: bool,
+    pub workers: usize,
+    pub variant: String,
+    pub log: LogFormat,
+    pub access_log: bool,
+    pub limits: Limits,
+    pub timeouts: Timeouts,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+    Off,
+}
+
+/// Sizes are in bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    pub connections: usize,
+    pub body: usize,
+    pub header: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Timeouts {
+    /// From the first byte of a request, or from the connection's start, to the end of its head.
+    pub header: Duration,
+    /// From the end of the head to the end of the body.
+    pub body: Duration,
+    /// Without the client taking a byte of the response.
+    pub write: Duration,
+    /// Between two requests.
+    pub idle: Duration,
+    /// How long to go on serving as usual after a signal, while load balancers notice `/readyz`.
+    pub drain_delay: Duration,
+    /// How long requests in flight may take after that.
+    pub shutdown: Duration,
+}
+
+/// One line of the table. The variable is the flag in capitals: `--max-body` is `OUNCE_MAX_BODY`.
+struct Setting {
+    flag: &'static str,
+    value: &'static str,
+    default: &'static str,
+    help: &'static str,
+    set: fn(&mut Config, &str) -> Result<(), String>,
+}
+
+impl Setting {
+    fn variable(&self) -> String {
+        format!("OUNCE_{}", self.flag.to_uppercase().replace('-', "_"))
+    }
+}
+
+const SETTINGS: &[Setting] = &[
+    Setting {
+        flag: "listen",
+        value: "ADDRESS",
+        default: "0.0.0.0:8080",
+        help: "where to serve; port 0 takes a free one, [::]:8080 takes IPv6 and IPv4",
+        set: |config, text| address(text).map(|address| config.listen = address),
+    },
+    Setting {
+        flag: "metrics-listen",
+        value: "ADDRESS",
+        default: "",
+        help: "where to serve metrics instead of on --listen",
+        set: |config, text| address(text).map(|address| config.metrics_listen = Some(address)),
+    },
+    Setting {
+        flag: "metrics",
+        value: "on|off",
+        default: "on",
+        help: "measure requests",
+        set: |config, text| switch(text).map(|on| config.metrics = on),
+    },
+    Setting {
+        flag: "workers",
+        value: "N|auto",
+        default: "auto",
+        help: "threads that serve; auto is one for each CPU that this process may use",
+        set: |config, text| workers(text).map(|workers| config.workers = workers),
+    },
+    Setting {
+        flag: "max-connections",
+        value: "N",
+        default: "4096",
+        help: "connections open at once; more wait until one closes",
+        set: |config, text| number(text, 1).map(|n| config.limits.connections = n),
+    },
+    Setting {
+        flag: "max-body",
+        value: "BYTES",
+        default: "1m",
+        help: "largest request body; k and m stand for 1024 and 1048576",
+        set: |config, text| bytes(text, 0).map(|n| config.limits.body = n),
+    },
+    Setting {
+        flag: "max-header",
+        value: "BYTES",
+        default: "16k",
+        help: "largest request head",
+        set: |config, text| bytes(text, 256).map(|n| config.limits.header = n),
+    },
+    Setting {
+        flag: "header-timeout",
+        value: "TIME",
+        default: "10s",
+        help: "for a request's head to arrive; times are 500ms, 10s, 2m",
+        set: |config, text| time(text, 1).map(|time| config.timeouts.header = time),
+    },
+    Setting {
+        flag: "body-timeout",
+        value: "TIME",
+        default: "30s",
+        help: "for a request's body to arrive",
+        set: |config, text| time(text, 1).map(|time| config.timeouts.body = time),
+    },
+    Setting {
+        flag: "write-timeout",
+        value: "TIME",
+        default: "30s",
+        help: "without the client taking a byte of its response",
+        set: |config, text| time(text, 1).map(|time| config.timeouts.write = time),
+    },
+    Setting {
+        flag: "idle-timeout",
+        value: "TIME",
+        default: "60s",
+        help: "between two requests of a connection",
+        set: |config, text| time(text, 1).map(|time| config.timeouts.idle = time),
+    },
+    Setting {
+        flag: "drain-delay",
+        value: "TIME",
+        default: "0s",
+        help: "to go on serving after SIGTERM, with /readyz at 503",
+        set: |config, text| time(text, 0).map(|time| config.timeouts.drain_delay = time),
+    },
+    Setting {
+        flag: "shutdown-timeout",
+        value: "TIME",
+        default: "60s",
+        help: "for requests in flight to finish after that",
+        set: |config, text| time(text, 0).map(|time| config.timeouts.shutdown = time),
+    },
+    Setting {
+        flag: "log",
+        value: "text|json|off",
+        default: "text",
+        help: "format of the log, on standard error",
+        set: |config, text| log_format(text).map(|format| config.log = format),
+    },
+    Setting {
+        flag: "access-log",
+        value: "on|off",
+        default: "off",
+        help: "log every request",
+        set: |config, text| switch(text).map(|on| config.access_log = on),
+    },
+    Setting {
+        flag: "variant",
+        value: "NAME",
+        default: VARIANT,
+        help: "what /health and ounce_build_info call this deployment",
+        set: |config, text| name(text).map(|name| config.variant = name),
+    },
+];
+
+/// What this build is called unless it is told otherwise.
+pub const VARIANT: &str = if cfg!(feature = "standard") { "standard" } else { "minimal" };
+
+impl Config {
+    /// Reads flags, then variables, then defaults.
+    ///
+    /// Unknown `OUNCE_*` variables are not mistakes: Kubernetes sets `OUNCE_PORT` and others of its own in every
+    /// pod beside a service that is called `ounce`.
+    ///
+    /// # Errors
+    /// Every mistake, one a line, each saying where the value came from.
+    pub fn read(
+        flags: impl Iterator<Item = String>,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Config, Vec<String>> {
+        let mut mistakes = Vec::new();
+        let given = parse_flags(flags, &mut mistakes);
+        let mut config = Config::unset();
+        for setting in SETTINGS {
+            let flag = given.iter().rev().find(|(flag, _)| *flag == setting.flag);
+            let flag = flag.map(|(_, value)| (format!("--{}", setting.flag), value.clone()));
+            let name = setting.variable();
+            let given =
+                flag.or_else(|| Some((name.clone(), variable(&name).filter(|value| !value.is_empty())?)));
+            let (source, value) = match given {
+                None if setting.default.is_empty() => continue,
+                None => ("default".into(), setting.default.into()),
+                Some(given) => given,
+            };
+            if let Err(why) = (setting.set)(&mut config, &value) {
+                mistakes.push(format!("{source}: '{value}' {why}"));
+            }
+        }
+        if mistakes.is_empty() { Ok(config) } else { Err(mistakes) }
+    }
+
+    /// Overwritten by the defaults in [`SETTINGS`], which a test checks.
+    fn unset() -> Config {
+        let zero = Duration::ZERO;
+        Config {
+            listen: SocketAddr::from(([0, 0, 0, 0], 0)),
+            metrics_listen: None,
+            metrics: false,
+            workers: 0,
+            variant: String::new(),
+            log: LogFormat::Off,
+            access_log: false,
+            limits: Limits { connections: 0, body: 0, header: 0 },
+            timeouts: Timeouts {
+                header: zero,
+                body: zero,
+                write: zero,
+                idle: zero,
+                drain_delay: zero,
+                shutdown: zero,
+            },
+        }
+    }
+}
+
+/// Takes `--flag value` and `--flag=value`.
+fn parse_flags(
+    mut args: impl Iterator<Item = String>,
+    mistakes: &mut Vec<String>,
+) -> Vec<(&'static str, String)> {
+    let mut given = Vec::new();
+    while let Some(arg) = args.next() {
+        let (flag, value) = match arg.split_once('=') {
+            Some((flag, value)) => (flag, Some(value.to_owned())),
+            None => (arg.as_str(), None),
+        };
+        let known = flag.strip_prefix("--").and_then(|flag| SETTINGS.iter().find(|known| known.flag == flag));
+        match known {
+            None => mistakes.push(format!("{flag}: no such argument; ounce --help lists them")),
+            Some(setting) => match value.or_else(|| args.next()) {
+                Some(value) => given.push((setting.flag, value)),
+                None => mistakes.push(format!("{flag}: {} is missing", setting.value)),
+            },
+        }
+    }
+    given
+}
+
+/// The settings' part of `--help`.
+pub fn help() -> String {
+    let mut text = String::new();
+    for setting in SETTINGS {
+        let flag = format!("--{} {}", setting.flag, setting.value);
+        let default = if setting.default.is_empty() { "none" } else { setting.default };
+        let _ = writeln!(text, "  {flag:<26} {} (default {default})", setting.help);
+    }
+    text
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "is not an address with a port, such as 0.0.0.0:8080 or [::]:8080".into())
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" | "true" | "1" => Ok(true),
+        "off" | "false" | "0" => Ok(false),
+        _ => Err("is neither on nor off".into()),
+    }
+}
+
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        "off" => Ok(LogFormat::Off),
+        _ => Err("is not text, json or off".into()),
+    }
+}
+
+fn number(text: &str, least: usize) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n) if n >= least => Ok(n),
+        _ => Err(format!("is not a whole number of at least {least}")),
+    }
+}
+
+/// More threads than this is a slip of the finger.
+const MOST_WORKERS: usize = 1024;
+
+fn workers(text: &str) -> Result<usize, String> {
+    match text {
+        // Affinity, and the quota of the cgroup (v1 and v2), rounded down.
+        "auto" => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
+        _ => number(text, 1).and_then(|n| match n {
+            ..=MOST_WORKERS => Ok(n),
+            _ => Err(format!("is more than {MOST_WORKERS}")),
+        }),
+    }
+}
+
+fn bytes(text: &str, least: usize) -> Result<usize, String> {
+    let lower = text.to_ascii_lowercase();
+    let (digits, unit) = match lower.strip_suffix('k') {
+        Some(digits) => (digits, 1024),
+        None => lower.strip_suffix('m').map_or((lower.as_str(), 1), |digits| (digits, 1024 * 1024)),
+    };
+    match digits.parse::<usize>().ok().and_then(|n| n.checked_mul(unit)) {
+        Some(n) if n >= least => Ok(n),
+        _ => Err(format!("is not a size in bytes of at least {least}, such as 4096, 16k or 1m")),
+    }
+}
+
+/// Longer than this is taken for a mistake, and would overflow clocks.
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+
+fn time(text: &str, least_ms: u64) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60 * 1000,
+        _ => 0,
+    };
+    let time = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(unit)).filter(|_| unit > 0);
+    match time.map(Duration::from_millis) {
+        Some(time) if time >= Duration::from_millis(least_ms) && time <= LONGEST => Ok(time),
+        _ => Err(format!("is not a time from {least_ms}ms to a week, such as 500ms, 10s or 2m")),
+    }
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if !text.is_empty() && text.len() <= 64 && text.chars().all(plain) {
+        Ok(text.into())
+    } else {
+        Err("is not a name of up to 64 letters, digits, '-', '_' or '.'".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+        let lookup =
+            |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_string());
+        Config::read(flags.iter().map(|flag| flag.to_string()), lookup)
+    }
+
+    #[test]
+    fn defaults_set_everything() {
+        let config = read(&[], &[]).unwrap();
+        assert_eq!(config.listen.port(), 8080);
+        assert!(
+            config.metrics && config.workers > 0 && config.limits.connections > 0 && config.limits.body > 0
+        );
+        let Timeouts { header, body, write, idle, shutdown, .. } = config.timeouts;
+        assert!([header, body, write, idle, shutdown].iter().all(|timeout| !timeout.is_zero()));
+        assert_eq!(config.limits.header, 16 * 1024);
+        assert_eq!(config.log, LogFormat::Text);
+        assert_eq!(config.variant, VARIANT);
+    }
+
+    #[test]
+    fn a_flag_beats_a_variable_and_the_last_flag_counts() {
+        let config = read(&["--max-body=1k", "--max-body", "2k"], &[("OUNCE_MAX_BODY", "3k")]).unwrap();
+        assert_eq!(config.limits.body, 2048);
+        let config = read(&[], &[("OUNCE_MAX_BODY", "3k"), ("OUNCE_LISTEN", "[::1]:1")]).unwrap();
+        assert_eq!((config.limits.body, config.listen.is_ipv6()), (3072, true));
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_unset() {
+        assert_eq!(read(&[], &[("OUNCE_LISTEN", "")]).unwrap().listen.port(), 8080);
+    }
+
+    #[test]
+    fn every_mistake_is_reported_with_its_source() {
+        let flags = ["--listen", "nowhere", "--colour", "--idle-timeout", "5 minutes", "--log"];
+        let mistakes =
+            read(&flags, &[("OUNCE_WORKERS", "none"), ("OUNCE_HEADER_TIMEOUT", "0s")]).unwrap_err();
+        let sources: Vec<_> = mistakes.iter().map(|mistake| mistake.split(':').next().unwrap()).collect();
+        assert_eq!(
+            sources,
+            ["--colour", "--log", "--listen", "OUNCE_WORKERS", "OUNCE_HEADER_TIMEOUT", "--idle-timeout"]
+        );
+    }
+
+    #[test]
+    fn numbers_that_overflow_are_mistakes() {
+        assert!(bytes("99999999999999999999", 0).is_err() && bytes("18446744073709551615k", 0).is_err());
+        assert!(time("18446744073709551615m", 0).is_err() && time("10", 0).is_err() && time("", 0).is_err());
+        assert!(workers("100000").is_err());
+    }
+
+    #[test]
+    fn help_names_every_flag() {
+        let help = help();
+        assert!(SETTINGS.iter().all(|setting| help.contains(&format!("--{} ", setting.flag))));
+    }
+}

@@ -1,0 +1,115 @@
+//! The service's view of a connection: which platform it runs on, and how its requests are measured.
+
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use http::request::Parts;
+
+use super::connection::Connection;
+use crate::host;
+use crate::metrics;
+use crate::router::{Surface, Target};
+
+impl host::Host for Connection {
+    type Exchange<'a> = Exchange<'a>;
+
+    fn surface(&self) -> Surface {
+        self.surface
+    }
+
+    fn variant(&self) -> &str {
+        &self.worker.server.config.variant
+    }
+
+    fn uptime(&self) -> Duration {
+        self.worker.server.started.elapsed()
+    }
+
+    fn ready(&self) -> Result<(), &'static str> {
+        if self.worker.server.draining() { Err("draining") } else { Ok(()) }
+    }
+
+    fn max_body(&self) -> usize {
+        self.worker.server.config.limits.body
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+
+    fn metrics(&self) -> String {
+        metrics::text(&self.worker.server.registry)
+    }
+
+    fn begin<'a>(&'a self, head: &Parts, target: &Target) -> Exchange<'a> {
+        let config = &self.worker.server.config;
+        if config.metrics {
+            self.worker.counts.begin();
+        }
+        Exchange {
+            connection: self,
+            target: *target,
+            started: (config.metrics || config.access_log).then(Instant::now),
+            line: config.access_log.then(|| (head.method.to_string(), head.uri.to_string())),
+            ended: false,
+        }
+    }
+}
+
+/// A request being handled.
+pub struct Exchange<'a> {
+    connection: &'a Connection,
+    target: Target,
+    /// Not taken when nothing is measured.
+    started: Option<Instant>,
+    /// Method and target as the client sent them, for the access log.
+    line: Option<(String, String)>,
+    ended: bool,
+}
+
+impl host::Exchange for Exchange<'_> {
+    fn end(mut self, status: StatusCode, request_bytes: usize, response_bytes: usize) {
+        self.ended = true;
+        let Some(took) = self.started.map(|started| started.elapsed()) else {
+            return;
+        };
+        let worker = &self.connection.worker;
+        if worker.server.config.metrics {
+            worker.counts.end(&self.target, status, took, request_bytes, response_bytes);
+        }
+        self.log(status.as_u16(), took, response_bytes);
+    }
+}
+
+impl Exchange<'_> {
+    fn log(&mut self, status: u16, took: Duration, bytes: usize) {
+        let Some((method, path)) = self.line.take() else {
+            return;
+        };
+        let peer = self.connection.peer.map(|peer| peer.to_string());
+        let fields = [
+            ("peer", peer.into()),
+            ("method", method.into()),
+            ("path", path.into()),
+            ("status", status.into()),
+            ("us", (took.as_micros() as u64).into()),
+            ("bytes", bytes.into()),
+        ];
+        self.connection.worker.log("request", &fields);
+    }
+}
+
+impl Drop for Exchange<'_> {
+    /// Dropped before its end: the client left. Status 499 says so, as nginx has it.
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        if self.connection.worker.server.config.metrics {
+            self.connection.worker.counts.cancel(&self.target);
+        }
+        if let Some(took) = self.started.map(|started| started.elapsed()) {
+            self.log(499, took, 0);
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Boundary to Linux: sockets, threads, signals and the command line.
+//!
+//! In the order that a connection passes them: `acceptor`, `worker`, `connection` (with `watch` for its
+//! time-outs and `measure` for its metrics), then [`crate::service`].
+
+mod acceptor;
+pub mod config;
+mod connection;
+pub mod log;
+mod measure;
+pub mod probe;
+mod process;
+mod watch;
+mod worker;
+
+use std::future;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::Instant;
+
+use prometheus::Registry;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Notify, Semaphore, mpsc};
+
+use self::acceptor::{Acceptor, Member};
+use self::config::Config;
+use self::worker::Worker;
+use crate::metrics::{self, Counts};
+use crate::router::Surface;
+
+/// What all workers read and nobody writes while requests are served, but for the few moments when it changes.
+pub struct Server {
+    pub config: Config,
+    pub started: Instant,
+    pub registry: Registry,
+    /// A signal has come: no new work, please.
+    draining: AtomicBool,
+    /// Every connection is to close after its next answer.
+    closing: AtomicBool,
+    /// Clients wait for a connection to close.
+    crowded: AtomicBool,
+}
+
+impl Server {
+    pub fn draining(&self) -> bool {
+        self.draining.load(Relaxed)
+    }
+
+    /// Whether connections are wanted back.
+    pub fn hurry(&self) -> bool {
+        self.closing.load(Relaxed) || self.crowded.load(Relaxed)
+    }
+
+    fn set_crowded(&self, crowded: bool) {
+        if self.crowded.load(Relaxed) != crowded {
+            self.crowded.store(crowded, Relaxed);
+        }
+    }
+}
+
+/// Connections to the metrics port that may be open at once.
+const METRICS_CONNECTIONS: usize = 32;
+
+/// A worker's stack holds one poll of one connection at a time.
+const STACK_BYTES: usize = 256 * 1024;
+
+/// Serves until a signal, then drains. `Ok(false)` when requests had to be cut off.
+///
+/// # Errors
+/// An address that cannot be listened on, or a system without what a runtime needs.
+pub fn serve(config: Config) -> io::Result<bool> {
+    let counts: Vec<_> = (0..config.workers).map(|_| Arc::new(Counts::default())).collect();
+    let server = Arc::new(Server {
+        registry: registry(&config, counts.clone()),
+        config,
+        started: Instant::now(),
+        draining: AtomicBool::new(false),
+        closing: AtomicBool::new(false),
+        crowded: AtomicBool::new(false),
+    });
+    let runtime = runtime()?;
+    runtime.block_on(async {
+        let listeners = Listeners::bind(&server.config)?;
+        let team = team(&server, counts)?;
+        listeners.announce()?;
+        Ok(run(server, listeners, team).await)
+    })
+}
+
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+fn registry(config: &Config, counts: Vec<Arc<Counts>>) -> Registry {
+    let registry = metrics::registry(&config.variant);
+    let names_differ = "the collectors' names differ";
+    registry.register(Box::new(process::Process::new())).expect(names_differ);
+    if config.metrics {
+        registry.register(Box::new(metrics::Requests::new(counts))).expect(names_differ);
+    }
+    registry
+}
+
+struct Listeners {
+    service: TcpListener,
+    metrics: Option<TcpListener>,
+}
+
+impl Listeners {
+    fn bind(config: &Config) -> io::Result<Listeners> {
+        let bind = |flag: &str, address: SocketAddr| {
+            let explain = |error| io::Error::other(format!("cannot listen on {address} (--{flag}): {error}"));
+            acceptor::bind(address).map_err(explain)
+        };
+        Ok(Listeners {
+            service: bind("listen", config.listen)?,
+            metrics: config.metrics_listen.map(|address| bind("metrics-listen", address)).transpose()?,
+        })
+    }
+
+    /// The ready line: whoever started us learns the address from it. With nobody to read it, we serve all the
+    /// same.
+    fn announce(&self) -> io::Result<()> {
+        let mut lines = String::new();
+        if let Some(metrics) = &self.metrics {
+            lines = format!("ounce metrics on http://{}/metrics\n", metrics.local_addr()?);
+        }
+        lines += &format!("ounce listening on http://{}\n", self.service.local_addr()?);
+        let mut stdout = io::stdout().lock();
+        let _ = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());
+        Ok(())
+    }
+}
+
+/// One worker on this thread, the others on threads of their own.
+fn team(server: &Arc<Server>, counts: Vec<Arc<Counts>>) -> io::Result<Vec<Member>> {
+    let mut team = Vec::with_capacity(counts.len());
+    for (index, counts) in counts.into_iter().enumerate() {
+        let worker = Arc::new(Worker::new(server.clone(), counts));
+        let (arrivals, inbox) = mpsc::unbounded_channel();
+        team.push(Member { worker: worker.clone(), arrivals });
+        if index == 0 {
+            tokio::spawn(worker.run(inbox));
+            continue;
+        }
+        let runtime = runtime()?;
+        let thread = thread::Builder::new().name(format!("worker-{index}")).stack_size(STACK_BYTES);
+        thread.spawn(move || runtime.block_on(worker.run(inbox)))?;
+    }
+    Ok(team)
+}
+
+async fn run(server: Arc<Server>, listeners: Listeners, team: Vec<Member>) -> bool {
+    let Config { limits, timeouts, .. } = server.config;
+    let slots = Arc::new(Semaphore::new(limits.connections));
+    let stop = Arc::new(Notify::new());
+    let surface = if listeners.metrics.is_some() { Surface::Service } else { Surface::Everything };
+    let acceptor = |surface, slots: &Arc<Semaphore>| Acceptor {
+        server: server.clone(),
+        surface,
+        slots: slots.clone(),
+        team: team.clone(),
+    };
+    let accepting = tokio::spawn(acceptor(surface, &slots).run(listeners.service, stop.clone()));
+    if let Some(listener) = listeners.metrics {
+        // It is never stopped: how the drain goes is worth watching.
+        let slots = Arc::new(Semaphore::new(METRICS_CONNECTIONS));
+        tokio::spawn(acceptor(Surface::Metrics, &slots).run(listener, Arc::new(Notify::new())));
+    }
+
+    let mut signals = Signals::new();
+    let name = signals.next().await;
+    log::event("draining", &[("signal", name.into())]);
+    server.draining.store(true, Relaxed);
+    let drain = async {
+        tokio::time::sleep(timeouts.drain_delay).await;
+        server.closing.store(true, Relaxed);
+        stop.notify_one();
+        let closed = async {
+            let _ = accepting.await;
+            let _ = slots.acquire_many(limits.connections as u32).await;
+        };
+        tokio::time::timeout(timeouts.shutdown, closed).await.is_ok()
+    };
+    let drained = tokio::select! {
+        drained = drain => drained,
+        _ = signals.next() => false,
+    };
+    team.iter().for_each(|member| member.worker.flush_log());
+    log::event("stopped", &[("requests_cut_off", (!drained).into())]);
+    drained
+}
+
+/// SIGTERM and SIGINT, where the platform has signals.
+struct Signals {
+    terminate: Option<Signal>,
+    interrupt: Option<Signal>,
+}
+
+impl Signals {
+    fn new() -> Self {
+        Signals {
+            terminate: signal(SignalKind::terminate()).ok(),
+            interrupt: signal(SignalKind::interrupt()).ok(),
+        }
+    }
+
+    async fn next(&mut self) -> &'static str {
+        async fn recv(signal: &mut Option<Signal>) {
+            match signal {
+                Some(signal) => drop(signal.recv().await),
+                None => future::pending().await,
+            }
+        }
+        tokio::select! {
+            () = recv(&mut self.terminate) => "SIGTERM",
+            () = recv(&mut self.interrupt) => "SIGINT",
+        }
+    }
+}

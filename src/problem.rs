@@ -1,0 +1,83 @@
+//! Every error that a client can see, and the one place where it becomes a status and a problem document.
+
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+
+use crate::reply::Reply;
+
+/// Why a request was not served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// The request, or its body, is not well-formed HTTP.
+    Malformed,
+    NotFound,
+    /// The path exists; `allow` names the methods that it takes.
+    MethodNotAllowed {
+        allow: String,
+    },
+    /// The client took too long to send its request.
+    Timeout,
+    /// The body is larger than `limit` bytes.
+    TooLarge {
+        limit: usize,
+    },
+    UriTooLong,
+    HeadersTooLarge,
+    /// Not now; the text says why.
+    Unavailable(&'static str),
+}
+
+/// RFC 9457. The type is `about:blank`, so the title is the status' own phrase.
+#[derive(Serialize)]
+struct Document<'a> {
+    r#type: &'a str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+}
+
+impl Problem {
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Problem::Malformed => StatusCode::BAD_REQUEST,
+            Problem::NotFound => StatusCode::NOT_FOUND,
+            Problem::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Problem::Timeout => StatusCode::REQUEST_TIMEOUT,
+            Problem::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Problem::UriTooLong => StatusCode::URI_TOO_LONG,
+            Problem::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Problem::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            Problem::Malformed => "the request is not well-formed HTTP/1.1".into(),
+            Problem::NotFound => "no resource has this path; GET / lists what there is".into(),
+            Problem::MethodNotAllowed { allow } => format!("this resource takes {allow}"),
+            Problem::Timeout => "the request was not received in time".into(),
+            Problem::TooLarge { limit } => format!("the body is larger than {limit} bytes"),
+            Problem::UriTooLong => "the request target is too long".into(),
+            Problem::HeadersTooLarge => "the request headers are too large or too many".into(),
+            Problem::Unavailable(why) => (*why).into(),
+        }
+    }
+
+    pub fn into_reply(self) -> Reply {
+        let status = self.status();
+        let detail = self.detail();
+        let document = Document {
+            r#type: "about:blank",
+            title: status.canonical_reason().unwrap_or_default(),
+            status: status.as_u16(),
+            detail: &detail,
+        };
+        let mut reply = Reply::json(&document);
+        reply.status = status;
+        reply.content_type = HeaderValue::from_static("application/problem+json");
+        if let Problem::MethodNotAllowed { allow } = self {
+            reply.allow = HeaderValue::from_str(&allow).ok();
+        }
+        reply
+    }
+}

@@ -1,0 +1,80 @@
+//! The application: from a request to a response, on any [`Host`].
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+
+use crate::handlers::{health, metrics, probe, welcome};
+use crate::host::{Exchange, Host};
+use crate::problem::Problem;
+use crate::reply::Reply;
+use crate::router::{Action, ROUTES, Target};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Answers a request. Errors become problem documents, so there is always a response.
+pub async fn handle<B, H>(request: Request<B>, host: &H) -> Response<Full<Bytes>>
+where
+    B: Body + Unpin,
+    B::Error: Into<BoxError>,
+    H: Host,
+{
+    let (head, body) = request.into_parts();
+    let target = Target::find(&head.method, head.uri.path(), host.surface());
+    let exchange = host.begin(&head, &target);
+    let mut received = 0;
+    let reply = match collect(body, host.max_body()).await {
+        Ok(body) => {
+            received = body.len();
+            answer(&head, target, host).await
+        }
+        Err(problem) => Err(problem),
+    };
+    let reply = reply.unwrap_or_else(Problem::into_reply);
+    exchange.end(reply.status, received, reply.body.len());
+    reply.into_response(head.headers)
+}
+
+async fn answer<H: Host>(_head: &Parts, target: Target, host: &H) -> Result<Reply, Problem> {
+    let route = target.route.map(|index| &ROUTES[index]).ok_or(Problem::NotFound)?;
+    if !route.accepts(target.verb) {
+        return Err(Problem::MethodNotAllowed { allow: route.allow() });
+    }
+    match route.action {
+        Action::Welcome => Ok(welcome::welcome(host)),
+        Action::Light => Ok(probe::light()),
+        Action::Heavy => Ok(probe::heavy()),
+        Action::Slow => Ok(probe::slow(host).await),
+        Action::Live => Ok(health::live()),
+        Action::Ready => health::ready(host),
+        Action::Health => Ok(health::health(host)),
+        Action::Metrics => Ok(metrics::metrics(host)),
+    }
+}
+
+/// Reads the whole body, at most `limit` bytes, whether its length was announced or not.
+async fn collect<B>(body: B, limit: usize) -> Result<Bytes, Problem>
+where
+    B: Body + Unpin,
+    B::Error: Into<BoxError>,
+{
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    if body.size_hint().lower() > limit as u64 {
+        return Err(Problem::TooLarge { limit });
+    }
+    match Limited::new(body, limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Problem::TooLarge { limit }),
+        Err(error) if timed_out(&*error) => Err(Problem::Timeout),
+        Err(_) => Err(Problem::Malformed),
+    }
+}
+
+fn timed_out(error: &(dyn std::error::Error + 'static)) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|io| io.kind() == std::io::ErrorKind::TimedOut) || error.source().is_some_and(timed_out)
+}
