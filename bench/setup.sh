@@ -100,7 +100,7 @@ build_std() {
         compile_std "$target" "$library" "$lib"
         links "$stage" "$target" || give_up "$target" "a wasi-libc that fits std $release"
     else
-        find_musl || give_up "$target" "musl's libc.a and start files"
+        find_musl || give_up "$target" "musl (libc.a and start files)"
         collect_musl "$found" "$lib/self-contained"
         compile_std "$target" "$library" "$lib"
         choose_libunwind "$stage" "$target" || give_up "$target" "an LLVM libunwind.a that works with musl"
@@ -119,7 +119,7 @@ link_host_tools() {
 }
 
 give_up() {
-    say "error: std for $1 could not be built: there is no $2. Tried:"
+    say "error: std for $1 could not be built: $2 was not found. Tried:"
     printf 'setup:   %s\n' "${tried[@]}" >&2
     say "Any one of these helps:"
     say "  rustup with a network:  rustup target add $1"
