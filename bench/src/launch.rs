@@ -1,0 +1,23 @@
+//! Launching: from a target's definition to a running instance that is ready, and to its certain end.
+//!
+//! Whatever ends the scale (return, error, panic, Ctrl-C, SIGKILL) ends what it launched: each program runs in
+//! a process group of its own that is killed on drop, and a guard kills it when the scale itself was killed.
+
+mod error;
+mod guard;
+mod instance;
+mod output;
+mod process;
+mod ready;
+mod scratch;
+
+pub use error::LaunchError;
+pub use instance::{Context, Instance, Launcher, Local, launcher};
+pub use output::Output;
+pub use process::{Process, STOP_TIMEOUT, Spawn};
+pub(crate) use ready::client;
+pub use ready::{free_port, until_ready};
+/// Signals for [`Process::signal`].
+pub use rustix::process::Signal;
+
+pub(crate) use process::cpu_set;

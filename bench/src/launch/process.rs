@@ -1,0 +1,296 @@
+//! One started program with everything that it starts: spawn, output, signals, exit, and certain death.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpid, getppid, kill_process, kill_process_group,
+    pidfd_open, set_parent_process_death_signal, waitid,
+};
+use rustix::thread::CpuSet;
+
+use super::error::LaunchError;
+use super::guard;
+use super::output::Output;
+use crate::proc;
+
+/// How long a program may take to end after SIGTERM before it is killed, unless its target says otherwise.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What to start: the words of the command line, variables on top of the inherited ones, where, on which CPUs.
+#[derive(Clone, Default)]
+pub struct Spawn {
+    pub command: Vec<String>,
+    pub env: BTreeMap<String, String>,
+    pub workdir: Option<PathBuf>,
+    /// The CPUs that the program may use; empty means all.
+    pub cpus: Vec<usize>,
+}
+
+impl Spawn {
+    pub fn new<S: Into<String>>(command: impl IntoIterator<Item = S>) -> Self {
+        Self { command: command.into_iter().map(Into::into).collect(), ..Self::default() }
+    }
+
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.insert(name.into(), value.into());
+        self
+    }
+}
+
+/// A running program in a process group of its own. Dropping it kills the group.
+///
+/// It dies with the thread that spawned it (PR_SET_PDEATHSIG counts threads), so spawn it on a thread that
+/// lives as long as the program should.
+pub struct Process {
+    child: Child,
+    pid: Pid,
+    pidfd: OwnedFd,
+    command: String,
+    spawned: Instant,
+    stdout: Output,
+    stderr: Output,
+    status: Option<ExitStatus>,
+}
+
+impl Process {
+    /// Starts the program with its output captured.
+    ///
+    /// # Errors
+    /// [`LaunchError::Spawn`] when the program cannot be started.
+    pub fn spawn(spawn: &Spawn) -> Result<Self, LaunchError> {
+        let failed = |source| LaunchError::Spawn { command: spawn.command.join(" "), source };
+        guard::start().map_err(failed)?;
+        let mut command = command(spawn).map_err(failed)?;
+        let spawned = Instant::now();
+        let mut child = command.spawn().map_err(failed)?;
+        let streams = (child.stdout.take(), child.stderr.take());
+        let (Some(stdout), Some(stderr)) = streams else {
+            return Err(failed(io::Error::other("its output was not captured")));
+        };
+        let (stdout, stderr) = (Output::capture(stdout), Output::capture(stderr));
+        let pid = Pid::from_child(&child);
+        let watched = guard::watch(pid.as_raw_pid()).and_then(|()| Ok(pidfd_open(pid, PidfdFlags::empty())?));
+        let pidfd = watched.map_err(|error| {
+            let _ = kill_process_group(pid, Signal::KILL);
+            let _ = child.wait();
+            failed(error)
+        })?;
+        let command = spawn.command.join(" ");
+        Ok(Self { child, pid, pidfd, command, spawned, stdout, stderr, status: None })
+    }
+
+    /// The process id of the program itself (not of what it starts).
+    pub fn pid(&self) -> i32 {
+        self.pid.as_raw_pid()
+    }
+
+    /// The moment before the program was started.
+    pub fn spawned(&self) -> Instant {
+        self.spawned
+    }
+
+    pub fn command(&self) -> &str {
+        &self.command
+    }
+
+    pub fn stdout(&self) -> &Output {
+        &self.stdout
+    }
+
+    pub fn stderr(&self) -> &Output {
+        &self.stderr
+    }
+
+    /// Waits for the address (`host:port`) that follows `marker` in a line on standard output, or else error.
+    ///
+    /// # Errors
+    /// When the program ends or `timeout` passes before such a line; the error holds the end of its stderr.
+    pub fn address_after(&mut self, marker: &str, timeout: Duration) -> Result<SocketAddr, LaunchError> {
+        let until = Instant::now() + timeout;
+        let find = |line: &str| address_in(line, marker);
+        // Two streams and one condition: look at each in short turns, until the deadline or an early exit.
+        loop {
+            let turn = Duration::from_millis(1);
+            let found = self.stdout.wait_for(turn, find).or_else(|| self.stderr.wait_for(turn, find));
+            if let Some(address) = found {
+                return Ok(address);
+            }
+            self.check_alive()?;
+            if Instant::now() >= until {
+                let marker = marker.to_owned();
+                return Err(LaunchError::NoAddress {
+                    command: self.command.clone(),
+                    marker,
+                    output: self.last_words(),
+                });
+            }
+        }
+    }
+
+    /// Sends a signal to the program itself.
+    ///
+    /// # Errors
+    /// When the signal cannot be delivered.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        if self.status.is_some() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, format!("`{}` has ended", self.command)));
+        }
+        Ok(kill_process(self.pid, signal)?)
+    }
+
+    /// Waits for the program to end. `None` when it still runs after `timeout`.
+    ///
+    /// # Errors
+    /// When the system cannot tell.
+    pub fn wait(&mut self, timeout: Duration) -> io::Result<Option<ExitStatus>> {
+        if self.status.is_none() && self.ended_within(timeout)? {
+            self.reap()?;
+        }
+        Ok(self.status)
+    }
+
+    /// # Errors
+    /// [`LaunchError::ExitedEarly`] when the program has ended.
+    pub fn check_alive(&mut self) -> Result<(), LaunchError> {
+        match self.wait(Duration::ZERO) {
+            Ok(None) => Ok(()),
+            Ok(Some(status)) => {
+                self.stderr.wait_closed(Duration::from_millis(500));
+                let output = self.last_words();
+                Err(LaunchError::ExitedEarly { command: self.command.clone(), status, output })
+            }
+            Err(source) => Err(LaunchError::Spawn { command: self.command.clone(), source }),
+        }
+    }
+
+    /// SIGTERM to the program; SIGKILL to its whole group when it ended or `timeout` passed. Returns its status.
+    ///
+    /// # Errors
+    /// When the system refuses to signal or to wait.
+    pub fn stop(&mut self, timeout: Duration) -> io::Result<ExitStatus> {
+        if let Some(status) = self.status {
+            return Ok(status);
+        }
+        // A member may have left the group (setsid); it is found by its parent while that still lives.
+        let strays: Vec<_> = proc::tree(&[self.pid()]).into_iter().filter_map(proc::identity).collect();
+        let _ = self.signal(Signal::TERM);
+        self.ended_within(timeout)?;
+        let status = self.reap()?;
+        for (pid, started) in strays {
+            if proc::identity(pid) == Some((pid, started))
+                && let Some(pid) = Pid::from_raw(pid)
+            {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+        Ok(status)
+    }
+
+    /// The end of what the program printed, for an error message.
+    pub fn last_words(&self) -> String {
+        let stderr = self.stderr.tail(20);
+        if stderr.is_empty() { self.stdout.tail(20) } else { stderr }
+    }
+
+    /// Whether the program ended (and is still a zombie) within `timeout`.
+    fn ended_within(&self, timeout: Duration) -> io::Result<bool> {
+        let until = Instant::now() + timeout;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let left = left.try_into().map_err(io::Error::other)?;
+            match poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&left)) {
+                Ok(0) => return Ok(false),
+                Ok(_) => return Ok(true),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Kills the group while the program is at most a zombie (so that its number cannot belong to another
+    /// group), then reaps it.
+    fn reap(&mut self) -> io::Result<ExitStatus> {
+        if let Some(status) = self.status {
+            return Ok(status);
+        }
+        let _ = kill_process_group(self.pid, Signal::KILL);
+        let exited = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while let Err(rustix::io::Errno::INTR) = waitid(WaitId::Pid(self.pid), exited) {}
+        guard::release(self.pid()).ok();
+        let status = self.child.wait()?;
+        self.status = Some(status);
+        Ok(status)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.stop(Duration::ZERO);
+    }
+}
+
+fn command(spawn: &Spawn) -> io::Result<Command> {
+    let (program, arguments) = spawn
+        .command
+        .split_first()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the command is empty"))?;
+    let mut command = Command::new(program);
+    command.args(arguments).envs(&spawn.env).process_group(0);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    if let Some(workdir) = &spawn.workdir {
+        command.current_dir(workdir);
+    }
+    let cpus = (!spawn.cpus.is_empty()).then(|| cpu_set(&spawn.cpus));
+    let parent = getpid();
+    // SAFETY: between fork and exec the closure makes three system calls and allocates nothing.
+    unsafe {
+        command.pre_exec(move || {
+            set_parent_process_death_signal(Some(Signal::KILL))?;
+            if getppid() != Some(parent) {
+                return Err(rustix::io::Errno::SRCH.into());
+            }
+            if let Some(cpus) = &cpus {
+                rustix::thread::sched_setaffinity(None, cpus)?;
+            }
+            Ok(())
+        });
+    }
+    Ok(command)
+}
+
+pub(crate) fn cpu_set(cpus: &[usize]) -> CpuSet {
+    let mut set = CpuSet::new();
+    for &cpu in cpus.iter().filter(|&&cpu| cpu < CpuSet::MAX_CPU) {
+        set.set(cpu);
+    }
+    set
+}
+
+fn address_in(line: &str, marker: &str) -> Option<SocketAddr> {
+    let rest = &line[line.find(marker)? + marker.len()..];
+    let end = rest.find(|c: char| c.is_whitespace() || c == '/' || c == ',').unwrap_or(rest.len());
+    rest[..end].parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address_in;
+
+    #[test]
+    fn the_address_ends_where_the_path_or_the_line_does() {
+        let find = |line| address_in(line, "on http://").map(|address| address.to_string());
+        assert_eq!(find("up on http://127.0.0.1:4711/ now\n").as_deref(), Some("127.0.0.1:4711"));
+        assert_eq!(find("up on http://[::1]:80\n").as_deref(), Some("[::1]:80"));
+        assert_eq!(find("up on http://nowhere\n"), None);
+        assert_eq!(find("nothing\n"), None);
+    }
+}

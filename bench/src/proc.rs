@@ -1,0 +1,179 @@
+//! Readings from `/proc`: the process tree, its CPU time, its proportional set size.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+/// Memory of one process or the sum over several, in bytes, from `/proc/PID/smaps_rollup`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Proportional set size: each page divided by the number of processes that map it.
+    pub pss: u64,
+    /// Parts of `pss` by what backs the page; zero on kernels before 5.11, which do not tell.
+    pub pss_anon: u64,
+    pub pss_file: u64,
+    pub pss_shmem: u64,
+}
+
+impl Memory {
+    fn parse(text: &str) -> Option<Self> {
+        let field = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+            Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+        };
+        Some(Self {
+            pss: field("Pss:")?,
+            pss_anon: field("Pss_Anon:").unwrap_or(0),
+            pss_file: field("Pss_File:").unwrap_or(0),
+            pss_shmem: field("Pss_Shmem:").unwrap_or(0),
+        })
+    }
+
+    fn add(&mut self, other: Self) {
+        self.pss += other.pss;
+        self.pss_anon += other.pss_anon;
+        self.pss_file += other.pss_file;
+        self.pss_shmem += other.pss_shmem;
+    }
+}
+
+/// Memory of a process.
+///
+/// # Errors
+/// When the file cannot be read (no permission, no such process) or has no `Pss:` line.
+pub fn memory(pid: i32) -> io::Result<Memory> {
+    let path = format!("/proc/{pid}/smaps_rollup");
+    let text = fs::read_to_string(&path)
+        .map_err(|e| io::Error::new(e.kind(), format!("cannot read {path}: {e}")))?;
+    Memory::parse(&text).ok_or_else(|| io::Error::other(format!("{path} has no Pss line")))
+}
+
+/// The sum over processes. One that has ended meanwhile counts nothing; any other failure is an error,
+/// because a sum with a part missing would look like a small footprint.
+///
+/// # Errors
+/// When a living process cannot be weighed, or none of them lives.
+pub fn memory_of(pids: &[i32]) -> io::Result<Memory> {
+    let mut sum = Memory::default();
+    let mut weighed = 0;
+    for &pid in pids {
+        match memory(pid) {
+            Ok(memory) => {
+                sum.add(memory);
+                weighed += 1;
+            }
+            Err(_) if stat(pid).is_none_or(|stat| stat.state == 'Z') => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if weighed == 0 { Err(io::Error::other("no process is left to weigh")) } else { Ok(sum) }
+}
+
+/// CPU time in seconds that the processes have used, with that of their ended children.
+pub fn cpu_seconds(pids: &[i32]) -> f64 {
+    let ticks: u64 = pids.iter().filter_map(|&pid| stat(pid)).map(|stat| stat.ticks).sum();
+    ticks as f64 / rustix::param::clock_ticks_per_second() as f64
+}
+
+/// The processes below and including `roots`, each once.
+pub fn tree(roots: &[i32]) -> Vec<i32> {
+    let mut found: Vec<i32> = roots.iter().copied().filter(|&pid| stat(pid).is_some()).collect();
+    let mut scanned = None;
+    let mut next = 0;
+    while let Some(&pid) = found.get(next) {
+        next += 1;
+        // Kernels without CONFIG_PROC_CHILDREN have no such file: fall back to one scan of /proc.
+        let below = children(pid).unwrap_or_else(|| {
+            scanned.get_or_insert_with(scan_parents).get(&pid).cloned().unwrap_or_default()
+        });
+        for child in below {
+            if !found.contains(&child) {
+                found.push(child);
+            }
+        }
+    }
+    found
+}
+
+/// A process id with its start time, which together do not return when the id is reused.
+pub fn identity(pid: i32) -> Option<(i32, u64)> {
+    stat(pid).map(|stat| (pid, stat.started))
+}
+
+/// The name of the program (`comm`), for reports.
+pub fn name(pid: i32) -> Option<String> {
+    Some(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end().to_owned())
+}
+
+struct Stat {
+    state: char,
+    parent: i32,
+    ticks: u64,
+    started: u64,
+}
+
+fn stat(pid: i32) -> Option<Stat> {
+    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+fn parse_stat(text: &str) -> Option<Stat> {
+    // The name in parentheses may itself hold spaces and parentheses: count fields from the last one.
+    let fields: Vec<&str> = text[text.rfind(')')? + 1..].split_whitespace().collect();
+    let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+    Some(Stat {
+        state: fields.first()?.chars().next()?,
+        parent: fields.get(1)?.parse().ok()?,
+        ticks: number(11)? + number(12)? + number(13)? + number(14)?,
+        started: number(19)?,
+    })
+}
+
+fn children(pid: i32) -> Option<Vec<i32>> {
+    let mut all = Vec::new();
+    for task in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
+        let text = fs::read_to_string(task.path().join("children")).ok()?;
+        all.extend(text.split_whitespace().filter_map(|word| word.parse::<i32>().ok()));
+    }
+    Some(all)
+}
+
+fn scan_parents() -> HashMap<i32, Vec<i32>> {
+    let mut parents: HashMap<i32, Vec<i32>> = HashMap::new();
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    for pid in entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
+        if let Some(stat) = stat(pid) {
+            parents.entry(stat.parent).or_default().push(pid);
+        }
+    }
+    parents
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn smaps_rollup_is_read_in_bytes() {
+        let text = "1-2 ---p [rollup]\nRss:  1772 kB\nPss:    424 kB\nPss_Anon:  116 kB\nPss_File: 308 kB\n";
+        let memory = Memory::parse(text).unwrap();
+        assert_eq!((memory.pss, memory.pss_anon, memory.pss_file), (424 * 1024, 116 * 1024, 308 * 1024));
+        assert_eq!(Memory::parse("Rss: 1 kB"), None);
+    }
+
+    #[test]
+    fn a_name_with_parentheses_does_not_shift_the_fields() {
+        let text = "7 (a) b (c) S 3 7 7 0 -1 0 0 0 0 0 10 20 3 4 20 0 1 0 99 0 0";
+        let stat = parse_stat(text).unwrap();
+        assert_eq!((stat.state, stat.parent, stat.ticks, stat.started), ('S', 3, 37, 99));
+    }
+
+    #[test]
+    fn this_process_has_a_weight_and_a_place_in_the_tree() {
+        let me = std::process::id() as i32;
+        assert!(memory(me).unwrap().pss > 0);
+        assert!(tree(&[me]).contains(&me));
+        assert!(scan_parents().values().any(|children| children.contains(&me)));
+    }
+}

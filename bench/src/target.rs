@@ -1,0 +1,234 @@
+//! Targets: what can be launched and weighed, each described by one TOML file.
+//!
+//! A target file says how to start a service, when it is ready, and what must be there first. Every relative
+//! path in it is resolved against `workdir`, and `workdir` against the directory of the file.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::data;
+
+/// One target file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// The file's name without `.toml`.
+    pub name: String,
+    pub kind: Kind,
+    /// One line for people.
+    #[serde(default)]
+    pub summary: String,
+    /// Which build of the service this is, for example `standard`.
+    #[serde(default)]
+    pub variant: String,
+    /// Directory in which commands run and relative paths are looked up, relative to the file's own.
+    #[serde(default = "here")]
+    pub workdir: PathBuf,
+    /// `kind = "process"`: the command line, with placeholders `{address}` (host:port), `{host}`, `{port}`,
+    /// `{cpus}` (how many the server may use) and `{scratch}` (a directory that lives as long as the instance).
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// `kind = "wasmtime"`: the component to serve, and words to put before it.
+    pub component: Option<PathBuf>,
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// Variables on top of the inherited environment; values take placeholders, too.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Files written into `{scratch}` before the start, by name; contents take placeholders.
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
+    /// A command that makes the artefact, run once before the first launch.
+    #[serde(default)]
+    pub build: Vec<String>,
+    /// The file whose size is reported.
+    pub artefact: Option<PathBuf>,
+    /// What must be there before the start.
+    #[serde(default)]
+    pub requires: Vec<Requirement>,
+    #[serde(default)]
+    pub ready: Ready,
+    /// For servers that choose their own port: the words before the address in a line of their output. Without
+    /// it the scale picks a free port and passes it by a placeholder.
+    pub address_after: Option<String>,
+    /// A path that answers JSON about the service itself (name, version, variant); stored with the record.
+    pub about: Option<String>,
+    /// Seconds from SIGTERM to SIGKILL.
+    #[serde(default = "stop_timeout")]
+    pub stop_timeout_s: u64,
+    /// Where the definition was read from.
+    #[serde(skip)]
+    pub source: PathBuf,
+}
+
+/// How a target is launched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A program that listens on a socket.
+    Process,
+    /// A WASI HTTP component in `wasmtime serve`, by default with a fresh instance for each request.
+    Wasmtime,
+}
+
+/// A file or a program on PATH, and how to get it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Requirement {
+    pub file: Option<PathBuf>,
+    pub program: Option<String>,
+    pub hint: String,
+}
+
+/// A server is ready when this path answers 200.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ready {
+    pub path: String,
+    pub timeout_s: u64,
+}
+
+impl Default for Ready {
+    fn default() -> Self {
+        Self { path: "/".into(), timeout_s: 10 }
+    }
+}
+
+fn here() -> PathBuf {
+    ".".into()
+}
+
+fn stop_timeout() -> u64 {
+    5
+}
+
+impl Target {
+    /// Reads and checks one target file.
+    ///
+    /// # Errors
+    /// `FILE:LINE: what is wrong`.
+    pub fn read(path: &Path) -> Result<Self> {
+        let mut target: Self = data::read_toml(path)?;
+        target.source = path.to_owned();
+        target.check()?;
+        Ok(target)
+    }
+
+    fn check(&self) -> Result<()> {
+        let wrong = |key: &str, what: String| Err(data::invalid(&self.source, key, &what));
+        let stem = self.source.file_stem().unwrap_or_default().to_string_lossy();
+        if self.name != stem {
+            return wrong(
+                "name",
+                format!("name is {:?}, but the file is called {stem}.toml: make them equal", self.name),
+            );
+        }
+        if self.kind == Kind::Process && self.command.is_empty() {
+            return wrong("kind", "kind \"process\" needs a `command`".into());
+        }
+        if self.kind == Kind::Wasmtime && self.component.is_none() {
+            return wrong("kind", "kind \"wasmtime\" needs a `component`".into());
+        }
+        if self.kind == Kind::Process && (self.component.is_some() || !self.args.is_empty()) {
+            return wrong("kind", "`component` and `args` belong to kind \"wasmtime\"".into());
+        }
+        if self.kind == Kind::Wasmtime && !self.command.is_empty() {
+            return wrong(
+                "command",
+                "`command` belongs to kind \"process\"; use `component` and `args`".into(),
+            );
+        }
+        if !self.ready.path.starts_with('/') {
+            return wrong("path", format!("ready.path {:?} must start with /", self.ready.path));
+        }
+        if let Some(file) = self.files.keys().find(|file| file.contains('/') || file.starts_with('.')) {
+            return wrong(file, format!("files: {file:?} must be a plain file name"));
+        }
+        match self.requires.iter().find(|need| need.file.is_some() == need.program.is_some()) {
+            Some(_) => {
+                wrong("requires", "each entry of `requires` names either a `file` or a `program`".into())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The directory in which the target's commands run.
+    pub fn directory(&self) -> PathBuf {
+        let parent = self.source.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let joined = parent.join(&self.workdir);
+        fs::canonicalize(&joined).unwrap_or(joined)
+    }
+
+    /// A path of the definition as seen from here.
+    pub fn path(&self, relative: &Path) -> PathBuf {
+        self.directory().join(relative)
+    }
+
+    /// The size of what is shipped, in bytes.
+    pub fn artefact_bytes(&self) -> Option<u64> {
+        Some(fs::metadata(self.path(self.artefact.as_ref()?)).ok()?.len())
+    }
+
+    /// What is missing here, each with the command that gets it.
+    pub fn missing(&self) -> Vec<(String, &str)> {
+        let lacks = |need: &Requirement| match (&need.file, &need.program) {
+            (Some(file), _) if !self.path(file).exists() => Some(format!("the file {}", file.display())),
+            (_, Some(program)) if find_program(program).is_none() => Some(format!("the program {program}")),
+            _ => None,
+        };
+        self.requires.iter().filter_map(|need| Some((lacks(need)?, need.hint.as_str()))).collect()
+    }
+}
+
+/// Looks a program up on PATH.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let places =
+        std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into(), "/sbin".into()]);
+    places.map(|dir| dir.join(name)).find(|file| file.is_file())
+}
+
+/// Every target in a directory, by name.
+///
+/// # Errors
+/// When the directory cannot be read or a file in it is wrong.
+pub fn read_dir(dir: &Path) -> Result<Vec<Target>> {
+    let entries =
+        fs::read_dir(dir).with_context(|| format!("cannot read the targets directory {}", dir.display()))?;
+    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.retain(|file| file.extension().is_some_and(|ext| ext == "toml"));
+    files.sort();
+    files.iter().map(|file| Target::read(file)).collect()
+}
+
+/// The targets that were asked for: names from `dir`, or paths of target files; all of `dir` when none was.
+///
+/// # Errors
+/// When one is unknown, with the list of those known.
+pub fn select(dir: &Path, asked: &[String]) -> Result<Vec<Target>> {
+    let known = read_dir(dir)?;
+    if asked.is_empty() {
+        return Ok(known);
+    }
+    let mut chosen = Vec::new();
+    for word in asked {
+        if word.ends_with(".toml") {
+            chosen.push(Target::read(Path::new(word))?);
+            continue;
+        }
+        let Some(target) = known.iter().find(|target| target.name == *word) else {
+            let names: Vec<&str> = known.iter().map(|target| target.name.as_str()).collect();
+            bail!(
+                "no target {word:?} in {}; there are: {} (or give the path of a .toml file)",
+                dir.display(),
+                names.join(", ")
+            );
+        };
+        chosen.push(target.clone());
+    }
+    Ok(chosen)
+}
