@@ -6,6 +6,8 @@
 pub mod data;
 pub mod interrupt;
 pub mod launch;
+pub mod load;
 pub mod placement;
 pub mod proc;
 pub mod target;
+pub mod workload;
