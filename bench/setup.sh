@@ -269,24 +269,23 @@ C
 deb() {
     if [[ -d $tmp/deb/$1 ]]; then return; fi
     have apt-get && have dpkg-deb || return 1
-    (mkdir -p "$tmp/deb" && cd "$tmp/deb" && apt_get download "$1" >/dev/null 2>&1 &&
+    (mkdir -p "$tmp/deb" && cd "$tmp/deb" && apt_get download "$1" &&
         dpkg-deb -x "$1"_*.deb "$1")
 }
 
 # A container image has no package lists, and a user may not write the system's: then it takes lists of its own.
 apt_get() {
-    if [[ -z ${apt+set} ]]; then
-        apt=(-o "APT::Sandbox::User=$(id -un)")
-        if ! apt-cache show musl-dev >/dev/null 2>&1; then
-            mkdir -p "$tmp/apt/lists/partial" "$tmp/apt/cache/archives/partial"
-            apt+=(-o "Dir::State::Lists=$tmp/apt/lists" -o "Dir::Cache=$tmp/apt/cache")
-            apt-get "${apt[@]}" update >/dev/null 2>&1 || true
-        fi
+    local lists=$tmp/apt/lists options=(-o "APT::Sandbox::User=$(id -un)")
+    if [[ ! -d $lists ]] && ! apt-get "${options[@]}" download --print-uris musl-dev >/dev/null 2>&1; then
+        say "apt-get has no package lists: fetching them (not into the system)"
+        mkdir -p "$lists/partial" "$tmp/apt/cache/archives/partial"
+        apt-get "${options[@]}" -o "Dir::State::Lists=$lists" -o "Dir::Cache=$tmp/apt/cache" update >/dev/null 2>&1 || true
     fi
-    if [[ $1 == download ]]; then apt-get "${apt[@]}" "$@"; else apt-cache "${apt[@]}" "$@"; fi
+    if [[ -d $lists ]]; then options+=(-o "Dir::State::Lists=$lists" -o "Dir::Cache=$tmp/apt/cache"); fi
+    if [[ $1 == download ]]; then apt-get "${options[@]}" "$@" >/dev/null 2>&1; else apt-cache "${options[@]}" "$@" 2>/dev/null; fi
 }
-deb_versions() { if have apt-cache; then apt_get madison "$1" 2>/dev/null | cut -d '|' -f 2 | tr -d ' '; fi; }
-deb_names() { if have apt-cache; then apt_get pkgnames "$1" 2>/dev/null; fi; }
+deb_versions() { if have apt-cache; then apt_get madison "$1" | cut -d '|' -f 2 | tr -d ' '; fi; }
+deb_names() { if have apt-cache; then apt_get pkgnames "$1"; fi; }
 
 # ---- the rest ----
 
