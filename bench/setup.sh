@@ -67,14 +67,19 @@ add_target() {
     else
         say "$1: no rustup here; building std from source instead (about half a minute)"
     fi
+    locked build-std "$1"
+}
+
+# Runs a subcommand of this file while no other set-up works on the cache.
+locked() {
     mkdir -p "$cache"
     # --close: a daemon that cargo may start (sccache) must not inherit the lock and keep it.
     local lock=(flock --close --conflict-exit-code 75) status=0
-    "${lock[@]}" --nonblock "$cache/lock" "$self" build-std "$1" || status=$?
+    "${lock[@]}" --nonblock "$cache/lock" "$self" "$@" || status=$?
     if [[ $status == 75 ]]; then
         say "another set-up is at work on $cache: waiting for it"
         status=0
-        "${lock[@]}" "$cache/lock" "$self" build-std "$1" || status=$?
+        "${lock[@]}" "$cache/lock" "$self" "$@" || status=$?
     fi
     return "$status"
 }
@@ -301,24 +306,28 @@ env_lines() {
     printf 'export OUNCE_MUSL=%q PATH=%q\n' "$musl" "$cache/bin:$PATH"
 }
 
-wasmtime() {
-    local version on_path
-    for on_path in "$(command -v wasmtime || true)" "$cache/bin/wasmtime"; do
-        [[ -x $on_path ]] || continue
-        version=$("$on_path" --version | grep -oE '[0-9]+\.[0-9]+\.[0-9]+' | head -n 1)
+wasmtime_usable() {
+    local program version
+    for program in "$(type -P wasmtime || true)" "$cache/bin/wasmtime"; do
+        [[ -x $program ]] || continue
+        version=$("$program" --version | grep -oE '[0-9]+\.[0-9]+\.[0-9]+' | head -n 1)
         if at_least "$version" "$wasmtime_oldest"; then return; fi
-        say "$on_path is $version, older than $wasmtime_oldest: not used"
+        say "$program is $version, older than $wasmtime_oldest: not used"
     done
-    mkdir -p "$cache"
+    return 1
+}
+
+# Runs under the lock. A build that was interrupted goes on where it was.
+install_wasmtime() {
+    if wasmtime_usable 2>/dev/null; then return; fi # installed while this one waited
     if have cargo-binstall; then
         say "wasmtime $wasmtime_version: cargo binstall, into $cache/bin"
         if plain_cargo cargo binstall --no-confirm --root "$cache" "wasmtime-cli@$wasmtime_version" >&2; then return; fi
     fi
     say "wasmtime $wasmtime_version: cargo install, into $cache/bin (once; about 12 CPU-minutes, 6 to 7 minutes on 2 cores)"
-    tmp=$(mktemp -d "$cache/wasmtime.XXXXXX")
-    trap 'rm -rf "$tmp"' EXIT
-    plain_cargo CARGO_TARGET_DIR="$tmp" cargo install --quiet --locked --root "$cache" \
+    plain_cargo CARGO_TARGET_DIR="$cache/wasmtime-build" cargo install --quiet --locked --root "$cache" \
         wasmtime-cli --version "$wasmtime_version" --no-default-features --features "$wasmtime_features" >&2
+    rm -rf "$cache/wasmtime-build"
 }
 
 lints() {
@@ -334,8 +343,9 @@ lints() {
 case ${1:-} in
     targets) need_rust; targets ;;
     env) need_rust; targets; env_lines ;;
-    build-std) need_rust; build_std "$2" ;; # for this file alone: runs under its lock
-    wasmtime) need_rust; wasmtime ;;
+    build-std) need_rust; build_std "$2" ;; # this and the next for this file alone: they run under its lock
+    install-wasmtime) install_wasmtime ;;
+    wasmtime) need_rust; wasmtime_usable || locked install-wasmtime ;;
     lints) need_rust; lints ;;
     cache) echo "$cache" ;;
     *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$self" >&2; exit 64 ;;
