@@ -45,7 +45,7 @@ build: ## dist/: ounce (static musl), ounce-minimal, ounce-native (glibc), ounce
 	    awk '{ line = line sprintf("%s%s %.0f KB", NR > 1 ? ", " : "built: ", $$1, $$2 / 1000) } END { print line }'
 
 bench: ## the scale itself: target/release/ounce-bench
-	@$(ENV)
+	@$(SETUP) env --as-is >/dev/null
 	cargo build --release --locked -p ounce-bench
 
 weigh: setup build bench ## set up, build, measure (flags for the scale: ARGS="...")
@@ -57,7 +57,8 @@ gate: setup build bench ## a benchmark with limits, for CI: fails when one is mi
 	$(BENCH) gate $(ARGS)
 
 doctor: bench ## what this machine can and cannot weigh, and why
-	@$(ENV)
+	@exports=$$($(SETUP) env --as-is)
+	eval "$$exports"
 	$(BENCH) doctor $(ARGS)
 
 test: ## everything that CI runs, from cheap to dear

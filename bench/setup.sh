@@ -3,7 +3,8 @@
 # everything it adds is in a cache directory of its own, but for `rustup target add` and `rustup component add`.
 #
 #   bench/setup.sh targets    std of <this architecture>-unknown-linux-musl and of wasm32-wasip2
-#   bench/setup.sh env        the same, then the `export` lines for cargo: eval "$(bench/setup.sh env)"
+#   bench/setup.sh env        the same, then the `export` lines for cargo: eval "$(bench/setup.sh env)";
+#                             with --as-is nothing is installed
 #   bench/setup.sh wasmtime   the WASM runtime that is weighed
 #   bench/setup.sh lints      rustfmt and clippy
 #   bench/setup.sh cache      where the cache is
@@ -297,7 +298,7 @@ deb_names() { if have apt-cache; then apt_get pkgnames "$1"; fi; }
 env_lines() {
     local target name
     for target in "$musl" "$wasm"; do
-        if in_toolchain "$target"; then continue; fi
+        if in_toolchain "$target" || ! in_sysroot "$target"; then continue; fi
         name=CARGO_TARGET_$(upper "$target")
         # cargo gives these to code for that target alone: build scripts and macros keep the toolchain's own std.
         printf 'export %s_RUSTFLAGS=%q\n' "$name" "--sysroot=$sysroot"
@@ -342,7 +343,7 @@ lints() {
 
 case ${1:-} in
     targets) need_rust; targets ;;
-    env) need_rust; targets; env_lines ;;
+    env) need_rust; [[ ${2:-} == --as-is ]] || targets; env_lines ;;
     build-std) need_rust; build_std "$2" ;; # this and the next for this file alone: they run under its lock
     install-wasmtime) install_wasmtime ;;
     wasmtime) need_rust; wasmtime_usable || locked install-wasmtime ;;
