@@ -102,6 +102,11 @@ pub fn identity(pid: i32) -> Option<(i32, u64)> {
     stat(pid).map(|stat| (pid, stat.started))
 }
 
+/// Whether the process exists and has not ended (a zombie has).
+pub fn is_running(pid: i32) -> bool {
+    stat(pid).is_some_and(|stat| stat.state != 'Z')
+}
+
 /// The name of the program (`comm`), for reports.
 pub fn name(pid: i32) -> Option<String> {
     Some(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end().to_owned())

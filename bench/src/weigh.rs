@@ -1,0 +1,122 @@
+//! Weighing: the memory and CPU time of an instance's whole process tree, at rest and under load.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+use crate::interrupt::Interrupt;
+use crate::proc::{self, Memory};
+
+/// Between two samples under load: 10 Hz.
+const PERIOD: Duration = Duration::from_millis(100);
+/// At rest: readings this far apart that are equal mean that the instance has settled.
+const REST: Duration = Duration::from_millis(100);
+/// It is weighed as it is when it has not settled by then.
+const REST_DEADLINE: Duration = Duration::from_secs(2);
+
+/// An instance at rest.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Weight {
+    /// The sum over all processes.
+    pub total: Memory,
+    /// Whether two readings in a row were equal; if not, the last one before the deadline counts.
+    pub settled: bool,
+    pub processes: Vec<ProcessWeight>,
+}
+
+/// One process of the tree.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProcessWeight {
+    pub pid: i32,
+    pub name: String,
+    pub memory: Memory,
+}
+
+/// One reading under load.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Sample {
+    /// Milliseconds since the load began.
+    pub at_ms: f64,
+    pub processes: usize,
+    pub memory: Memory,
+}
+
+/// Everything weighed while a load ran.
+#[derive(Default)]
+pub struct Loaded {
+    pub samples: Vec<Sample>,
+    /// Why samples are missing, when some are.
+    pub error: Option<String>,
+    /// CPU time of the tree over the load, in seconds.
+    pub server_cpu_s: f64,
+    /// What the sampling itself cost, in CPU seconds on a generator CPU.
+    pub sampler_cpu_s: f64,
+}
+
+/// Weighs an instance once it has come to rest.
+///
+/// # Errors
+/// When it cannot be weighed: no permission, or it has ended.
+pub fn at_rest(roots: &[i32], interrupt: &Interrupt) -> Result<Weight> {
+    let until = Instant::now() + REST_DEADLINE;
+    let mut last: Option<Memory> = None;
+    loop {
+        let pids = proc::tree(roots);
+        let total = proc::memory_of(&pids).context("cannot weigh the instance")?;
+        let settled = last == Some(total);
+        if settled || Instant::now() >= until || interrupt.wait(REST) {
+            let weigh = |&pid: &i32| {
+                Some(ProcessWeight { pid, name: proc::name(pid)?, memory: proc::memory(pid).ok()? })
+            };
+            return Ok(Weight { total, settled, processes: pids.iter().filter_map(weigh).collect() });
+        }
+        last = Some(total);
+    }
+}
+
+/// Runs `load` while a thread samples the tree. The flag that `load` gets is set when the instance has ended or
+/// the scale is interrupted.
+pub fn while_loaded<T>(
+    roots: &[i32],
+    interrupt: &Interrupt,
+    load: impl FnOnce(&AtomicBool) -> T,
+) -> (T, Loaded) {
+    let (stop, finished) = (AtomicBool::new(false), Interrupt::new());
+    thread::scope(|scope| {
+        let sampler = scope.spawn(|| sample(roots, interrupt, &stop, &finished));
+        let cpu_before = proc::cpu_seconds(&proc::tree(roots));
+        let result = load(&stop);
+        let cpu_after = proc::cpu_seconds(&proc::tree(roots));
+        finished.trigger();
+        let mut loaded = sampler.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        loaded.server_cpu_s = (cpu_after - cpu_before).max(0.0);
+        (result, loaded)
+    })
+}
+
+fn sample(roots: &[i32], interrupt: &Interrupt, stop: &AtomicBool, finished: &Interrupt) -> Loaded {
+    let mut loaded = Loaded::default();
+    let start = Instant::now();
+    let mut next = PERIOD;
+    while !finished.wait(next.saturating_sub(start.elapsed())) {
+        next = (next + PERIOD).max(start.elapsed());
+        let pids = proc::tree(roots);
+        let at_ms = start.elapsed().as_secs_f64() * 1e3;
+        match proc::memory_of(&pids) {
+            Ok(memory) => loaded.samples.push(Sample { at_ms, processes: pids.len(), memory }),
+            Err(error) => {
+                loaded.error.get_or_insert_with(|| error.to_string());
+            }
+        }
+        if interrupt.is_set() || !roots.iter().all(|&root| proc::is_running(root)) {
+            stop.store(true, Ordering::Relaxed);
+        }
+    }
+    let cpu = clock_gettime(ClockId::ThreadCPUTime);
+    loaded.sampler_cpu_s = cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9;
+    loaded
+}
