@@ -152,7 +152,7 @@ impl Process {
     /// # Errors
     /// When the system cannot tell.
     pub fn wait(&mut self, timeout: Duration) -> io::Result<Option<ExitStatus>> {
-        if self.status.is_none() && self.ended_within(timeout)? {
+        if self.ended(timeout)? {
             self.reap()?;
         }
         Ok(self.status)
@@ -183,7 +183,7 @@ impl Process {
         // A member may have left the group (setsid); it is found by its parent while that still lives.
         let strays: Vec<_> = proc::tree(&[self.pid()]).into_iter().filter_map(proc::identity).collect();
         let _ = self.signal(Signal::TERM);
-        self.ended_within(timeout)?;
+        self.ended(timeout)?;
         let status = self.reap()?;
         for (pid, started) in strays {
             if proc::identity(pid) == Some((pid, started))
@@ -201,8 +201,14 @@ impl Process {
         if stderr.is_empty() { self.stdout.tail(20) } else { stderr }
     }
 
-    /// Whether the program ended (and is still a zombie) within `timeout`.
-    fn ended_within(&self, timeout: Duration) -> io::Result<bool> {
+    /// Whether the program ended within `timeout`. It stays a zombie, so that `/proc` still tells its CPU time.
+    ///
+    /// # Errors
+    /// When the system cannot tell.
+    pub fn ended(&self, timeout: Duration) -> io::Result<bool> {
+        if self.status.is_some() {
+            return Ok(true);
+        }
         let until = Instant::now() + timeout;
         loop {
             let left = until.saturating_duration_since(Instant::now());
