@@ -3,11 +3,30 @@
 //! Modules in the order of a run: a target is launched at its place, loaded with a workload and weighed; the
 //! figures become a record, and reports are derived from records.
 
+pub mod cli;
+
 pub mod data;
-pub mod interrupt;
-pub mod launch;
-pub mod load;
-pub mod placement;
-pub mod proc;
+pub mod profile;
 pub mod target;
 pub mod workload;
+
+pub mod host;
+pub mod interrupt;
+pub mod placement;
+pub mod progress;
+
+pub mod run;
+
+pub mod cell;
+
+pub mod launch;
+pub mod load;
+pub mod weigh;
+
+pub mod proc;
+pub mod stats;
+
+pub mod doctor;
+pub mod gate;
+pub mod record;
+pub mod report;

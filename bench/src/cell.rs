@@ -1,0 +1,189 @@
+//! One cell: one target under one workload, from the first start to the last weight.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::interrupt::Interrupt;
+use crate::launch::{self, Instance, LaunchError, client, launcher};
+use crate::load::{self, Outcome, Plan, REQUEST_TIMEOUT, Schedule};
+use crate::placement::Placement;
+use crate::progress::Progress;
+use crate::record::{self, Cell, Latency, Load};
+use crate::target::Target;
+use crate::weigh;
+use crate::workload::Workload;
+
+/// How to measure one cell.
+pub struct Settings<'a> {
+    pub placement: &'a Placement,
+    pub interrupt: &'a Interrupt,
+    pub progress: &'a Progress,
+    pub starts: usize,
+    pub warm_up: Duration,
+    pub duration: Duration,
+    pub connections: usize,
+    pub schedule: Schedule,
+}
+
+/// Measures one cell. A failure is part of the cell.
+pub fn measure(target: &Target, workload: &Workload, settings: &Settings<'_>) -> Cell {
+    let mut cell = Cell {
+        target: target.name.clone(),
+        workload: workload.name.clone(),
+        started: record::now(),
+        warm_up_s: settings.warm_up.as_secs_f64(),
+        ..Cell::default()
+    };
+    if let Err(error) = fill(&mut cell, target, workload, settings) {
+        cell.error = Some(format!("{error:#}"));
+    }
+    cell
+}
+
+fn fill(cell: &mut Cell, target: &Target, workload: &Workload, settings: &Settings<'_>) -> Result<()> {
+    let mut instance = start(cell, target, settings)?;
+    let measured = with_instance(cell, &mut *instance, target, workload, settings);
+    if measured.is_err() && !settings.interrupt.is_set() {
+        // That it died explains more than the connection that broke.
+        instance.check_alive()?;
+    }
+    measured?;
+    instance.stop()?;
+    Ok(())
+}
+
+/// Starts the target as often as asked; the last instance stays.
+fn start(cell: &mut Cell, target: &Target, settings: &Settings<'_>) -> Result<Box<dyn Instance>> {
+    let context = launch::Context {
+        placement: settings.placement,
+        interrupt: settings.interrupt,
+        values: BTreeMap::new(),
+    };
+    loop {
+        let number = cell.cold_starts_ms.len() + 1;
+        settings
+            .progress
+            .say(&format!("{} · {}: start {number} of {}", cell.workload, target.name, settings.starts));
+        let mut instance = launcher(target.kind).launch(target, &context)?;
+        cell.cold_starts_ms.push(instance.cold_start().as_secs_f64() * 1e3);
+        if number >= settings.starts {
+            return Ok(instance);
+        }
+        instance.stop()?;
+    }
+}
+
+fn with_instance(
+    cell: &mut Cell,
+    instance: &mut dyn Instance,
+    target: &Target,
+    workload: &Workload,
+    settings: &Settings<'_>,
+) -> Result<()> {
+    let roots = instance.roots();
+    let say = |what: &str| settings.progress.say(&format!("{} · {}: {what}", workload.name, target.name));
+    say("weighing at rest");
+    match weigh::at_rest(&roots, settings.interrupt) {
+        Ok(weight) => cell.idle = Some(weight),
+        Err(error) => cell.samples_error = Some(format!("{error:#}")),
+    }
+    cell.about = target.about.as_deref().and_then(|path| about(instance, path));
+    let expected = load::reference(instance.address(), workload, REQUEST_TIMEOUT)?;
+    let mut plan = Plan {
+        address: instance.address(),
+        expected,
+        connections: settings.connections,
+        schedule: settings.schedule,
+        duration: settings.warm_up,
+        timeout: REQUEST_TIMEOUT,
+        cpus: settings.placement.generator_cpus.clone(),
+    };
+    say("warming up");
+    let (warm, _) = weigh::while_loaded(&roots, settings.interrupt, |stop| load::run(&plan, stop));
+    warm?;
+    check(instance, settings.interrupt)?;
+    plan.duration = settings.duration;
+    say(&format!("load for {:?}", settings.duration));
+    let (outcome, loaded) = weigh::while_loaded(&roots, settings.interrupt, |stop| load::run(&plan, stop));
+    cell.samples = loaded.samples;
+    cell.samples_error = cell.samples_error.take().or(loaded.error);
+    cell.sampler_cpu_s = loaded.sampler_cpu_s;
+    cell.load = Some(summary(&outcome?, &plan, loaded.server_cpu_s, settings.placement));
+    check(instance, settings.interrupt)?;
+    say("weighing after the load");
+    cell.after = weigh::at_rest(&roots, settings.interrupt).ok();
+    check(instance, settings.interrupt)
+}
+
+fn check(instance: &mut dyn Instance, interrupt: &Interrupt) -> Result<()> {
+    if interrupt.is_set() {
+        return Err(LaunchError::Interrupted.into());
+    }
+    Ok(instance.check_alive()?)
+}
+
+/// What the service says about itself; a service need not say anything.
+fn about(instance: &dyn Instance, path: &str) -> Option<Value> {
+    let url = format!("http://{}{path}", instance.address());
+    let text = client(REQUEST_TIMEOUT).get(url).call().ok()?.body_mut().read_to_string().ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+fn summary(outcome: &Outcome, plan: &Plan, server_cpu_s: f64, placement: &Placement) -> Load {
+    let latency = &outcome.latency;
+    let ms = |nanos: u64| nanos as f64 / 1e6;
+    let at = |quantile: f64| ms(latency.value_at_quantile(quantile));
+    let quantiles = latency.iter_quantiles(5).map(|step| (step.quantile(), ms(step.value_iterated_to())));
+    Load {
+        schedule: plan.schedule,
+        connections: plan.connections,
+        threads: outcome.threads,
+        window_s: outcome.window.as_secs_f64(),
+        requests: outcome.requests,
+        drained: outcome.drained,
+        errors: outcome.errors,
+        reconnects: outcome.reconnects,
+        latency: Latency {
+            mean_ms: latency.mean() / 1e6,
+            p50_ms: at(0.5),
+            p90_ms: at(0.9),
+            p99_ms: at(0.99),
+            p99_9_ms: at(0.999),
+            max_ms: ms(latency.max()),
+            quantiles: quantiles.collect(),
+        },
+        wall_s: outcome.wall.as_secs_f64(),
+        server_cpu_s,
+        server_cpus: placement.server_count(),
+        generator_cpu_s: outcome.cpu.as_secs_f64(),
+        generator_busy: outcome.busy(),
+    }
+}
+
+/// Runs the command that makes a target's artefact, if it has one.
+///
+/// # Errors
+/// With the command and the end of what it printed.
+pub fn build(target: &Target) -> Result<()> {
+    let Some((program, arguments)) = target.build.split_first() else { return Ok(()) };
+    if let Some(dir) = target.artefact.as_ref().and_then(|artefact| artefact.parent()) {
+        fs::create_dir_all(target.path(dir)).with_context(|| format!("cannot make {}", dir.display()))?;
+    }
+    let shown = target.build.join(" ");
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(target.directory()).stdin(Stdio::null());
+    let output = command.output().with_context(|| format!("cannot run `{shown}`"))?;
+    if !output.status.success() {
+        bail!(
+            "`{shown}` failed ({}):\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim_end()
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,243 @@
+//! The command line: what can be asked of the scale, and how its answers are printed.
+
+mod args;
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+pub use args::Cli;
+use args::{Command, GateArgs, LoadArgs, Output, ReportArgs, RunArgs, Targets};
+
+use crate::gate;
+use crate::host::Host;
+use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
+use crate::load::{self, Plan, REQUEST_TIMEOUT, Schedule};
+use crate::placement::Placement;
+use crate::profile::Profile;
+use crate::record::Record;
+use crate::report::{self, Format};
+use crate::run::{Run, run};
+use crate::target::{self, Target};
+use crate::workload::{self, Body, Workload};
+use crate::{data, doctor};
+
+/// Does what the command line asks. The exit status is 0 when something was measured, 130 after Ctrl-C.
+///
+/// # Errors
+/// What kept it from being done at all.
+pub fn execute(cli: Cli) -> Result<ExitCode> {
+    match cli.command {
+        Command::Run(args) => run_command(&args),
+        Command::Report(args) => report_command(&args),
+        Command::Doctor(args) => doctor_command(&args),
+        Command::Gate(args) => gate_command(&args),
+        Command::Load(args) => load_command(&args),
+    }
+}
+
+fn run_command(args: &RunArgs) -> Result<ExitCode> {
+    let targets = targets(&args.targets)?;
+    let workloads_file =
+        args.workloads_file.clone().unwrap_or_else(|| data::bench_dir().join("workloads.toml"));
+    let profile = profile(args);
+    let workloads = profile.choose(&workload::read(&workloads_file)?, &args.workload)?;
+    let placement = Placement::here(args.server_cpus.as_deref())?;
+    let interrupt = Interrupt::on_signals().context("cannot watch for signals")?;
+    let records_dir = records_dir(args.records_dir.as_deref());
+    let host = Host::here(args.host_label.as_deref());
+    let plan = Run {
+        targets: &targets,
+        workloads: &workloads,
+        profile: &profile,
+        placement: &placement,
+        host,
+        records_dir: &records_dir,
+    };
+    if let Some(warning) = &placement.warning {
+        eprintln!("ounce-bench: {warning}");
+    }
+    let (record, path) = run(&plan, &interrupt)?;
+    print!("{}", rendered(&record, &path, &args.output)?);
+    if interrupt.is_set() {
+        return Ok(ExitCode::from(EXIT_INTERRUPTED));
+    }
+    let measured = report::rows(&record).iter().any(report::Row::measured);
+    Ok(if measured { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn profile(args: &RunArgs) -> Profile {
+    let mut profile = Profile::named(args.profile);
+    if let Some(duration) = args.duration {
+        profile.duration = duration;
+    }
+    if args.connections.is_some() {
+        profile.connections = args.connections;
+    }
+    if let Some(rate) = args.rate {
+        profile.schedule = Schedule::Open { rate };
+    }
+    profile
+}
+
+fn targets(args: &Targets) -> Result<Vec<Target>> {
+    let dir = args.targets_dir.clone().unwrap_or_else(|| data::bench_dir().join("targets"));
+    target::select(&dir, &args.target)
+}
+
+fn records_dir(given: Option<&Path>) -> PathBuf {
+    given.map_or_else(|| data::bench_dir().join("records"), Path::to_owned)
+}
+
+fn rendered(record: &Record, path: &Path, output: &Output) -> Result<String> {
+    if output.json {
+        let summary = serde_json::json!({
+            "record": path,
+            "complete": record.complete,
+            "started": record.started,
+            "profile": record.profile,
+            "host": record.host,
+            "placement": record.placement,
+            "rows": report::rows(record),
+        });
+        return Ok(serde_json::to_string_pretty(&summary)? + "\n");
+    }
+    let format = if output.markdown { Format::Markdown } else { Format::Terminal };
+    Ok(report::render(record, &shown(path), format))
+}
+
+/// A path as a reader of the project would write it.
+fn shown(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let bench = std::path::absolute(data::bench_dir()).unwrap_or_default();
+    let relative = bench.parent().and_then(|project| absolute.strip_prefix(project).ok());
+    relative.unwrap_or(path).to_owned()
+}
+
+fn report_command(args: &ReportArgs) -> Result<ExitCode> {
+    let record = Record::read(&args.record)?;
+    match &args.splice {
+        Some(file) => {
+            report::splice(file, &report::render(&record, &shown(&args.record), Format::Markdown))?;
+            println!("spliced {} into {}", args.record.display(), file.display());
+        }
+        None => print!("{}", rendered(&record, &args.record, &args.output)?),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn doctor_command(args: &Targets) -> Result<ExitCode> {
+    let report = doctor::report(&targets(args)?, &Host::here(None), &Placement::here(None)?);
+    print!("{report}");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn gate_command(args: &GateArgs) -> Result<ExitCode> {
+    let file = args.file.clone().unwrap_or_else(|| data::bench_dir().join("gate.toml"));
+    let interrupt = Interrupt::on_signals().context("cannot watch for signals")?;
+    let options = gate::Options {
+        file: &file,
+        records_dir: &records_dir(args.records_dir.as_deref()),
+        host: Host::here(args.host_label.as_deref()),
+        placement: Placement::here(args.server_cpus.as_deref())?,
+        rounds: args.rounds,
+        duration: args.duration,
+    };
+    let (report, path) = gate::run(options, &interrupt)?;
+    print!("{}\nRecord: {}\n", report.text(), shown(&path).display());
+    Ok(match (interrupt.is_set(), report.passed()) {
+        (true, _) => ExitCode::from(EXIT_INTERRUPTED),
+        (false, true) => ExitCode::SUCCESS,
+        (false, false) => ExitCode::FAILURE,
+    })
+}
+
+fn load_command(args: &LoadArgs) -> Result<ExitCode> {
+    let (address, path) = split_url(&args.url)?;
+    let workload = Workload {
+        name: "load".into(),
+        summary: String::new(),
+        method: "GET".into(),
+        path,
+        connections: args.connections.max(1),
+        status: 200,
+        body: if args.any_body { Body::Any } else { Body::Same },
+    };
+    let interrupt = Interrupt::on_signals().context("cannot watch for signals")?;
+    let placement = Placement::here(args.server_cpus.as_deref())?;
+    let plan = Plan {
+        address,
+        expected: load::reference(address, &workload, REQUEST_TIMEOUT)?,
+        connections: workload.connections,
+        schedule: args.rate.map_or(Schedule::Closed, |rate| Schedule::Open { rate }),
+        duration: args.duration,
+        timeout: REQUEST_TIMEOUT,
+        cpus: placement.generator_cpus,
+    };
+    let (outcome, _) = crate::weigh::while_loaded(&[std::process::id().cast_signed()], &interrupt, |stop| {
+        load::run(&plan, stop)
+    });
+    let outcome = outcome?;
+    let at = |quantile| outcome.latency.value_at_quantile(quantile) as f64 / 1e6;
+    let answered = (outcome.requests + outcome.drained).max(1) as f64;
+    println!("requests/s   {:.0}", outcome.per_second());
+    println!(
+        "latency      p50 {:.3} ms, p99 {:.3} ms, p99.9 {:.3} ms, max {:.3} ms",
+        at(0.5),
+        at(0.99),
+        at(0.999),
+        at(1.0)
+    );
+    println!(
+        "generator    {:.2} µs CPU/request, {:.0} % busy",
+        outcome.cpu.as_secs_f64() * 1e6 / answered,
+        outcome.busy() * 100.0
+    );
+    let errors: Vec<String> = outcome
+        .errors
+        .by_kind()
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(kind, count)| format!("{kind} {count}"))
+        .collect();
+    println!("errors       {}", if errors.is_empty() { "0".into() } else { errors.join(", ") });
+    Ok(if interrupt.is_set() { ExitCode::from(EXIT_INTERRUPTED) } else { ExitCode::SUCCESS })
+}
+
+fn split_url(url: &str) -> Result<(SocketAddr, String)> {
+    let Some(rest) = url.strip_prefix("http://") else { bail!("{url}: only http:// can be loaded") };
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let with_port = if host.parse::<std::net::IpAddr>().is_ok() || !host.contains(':') {
+        format!("{host}:80")
+    } else {
+        host.to_owned()
+    };
+    let address =
+        with_port.to_socket_addrs().with_context(|| format!("{url}: cannot resolve {with_port}"))?.next();
+    Ok((address.with_context(|| format!("{url}: {with_port} has no address"))?, format!("/{path}")))
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let digits = text.strip_suffix('s').unwrap_or(text);
+    match digits.parse::<f64>() {
+        Ok(value) if value > 0.0 && value <= 86_400.0 => Ok(Duration::from_secs_f64(value)),
+        _ => Err("give seconds, for example 10 or 2.5s".into()),
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value > 0.0 && value <= 1e7 => Ok(value),
+        _ => Err("give requests a second, for example 500".into()),
+    }
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(value @ 1..=60_000) => Ok(value),
+        _ => Err("give a whole number from 1 to 60000".into()),
+    }
+}

@@ -1,0 +1,137 @@
+//! The arguments of each command.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::{count, rate, seconds};
+use crate::profile::Name;
+
+/// How many requests per second does each MB of RAM buy?
+#[derive(Parser)]
+#[command(name = "ounce-bench", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Launch every target, load it, weigh it; write a record and print its table
+    Run(RunArgs),
+    /// Print the table of a record, or splice it into a document
+    Report(ReportArgs),
+    /// Say what can be weighed on this machine, what is missing, and how to get it
+    Doctor(Targets),
+    /// Benchmark the service against its limits; fail when one is missed (needs wrk, nginx, cc)
+    Gate(GateArgs),
+    /// Load a URL with the scale's generator, for comparison with other tools
+    Load(LoadArgs),
+}
+
+#[derive(Args)]
+pub struct Targets {
+    /// A target's name, or the path of a target file; may be given more than once [default: all]
+    #[arg(long)]
+    pub target: Vec<String>,
+    /// Where target files lie [default: bench/targets]
+    #[arg(long)]
+    pub targets_dir: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct Output {
+    /// Print JSON
+    #[arg(long, conflicts_with = "markdown")]
+    pub json: bool,
+    /// Print Markdown
+    #[arg(long)]
+    pub markdown: bool,
+}
+
+#[derive(Args)]
+pub struct RunArgs {
+    #[arg(long, value_enum, default_value = "quick")]
+    pub profile: Name,
+    #[command(flatten)]
+    pub targets: Targets,
+    /// A workload's name; may be given more than once [default: what the profile says]
+    #[arg(long)]
+    pub workload: Vec<String>,
+    /// Where workloads are defined [default: bench/workloads.toml]
+    #[arg(long)]
+    pub workloads_file: Option<PathBuf>,
+    /// Seconds of load a cell, instead of the profile's
+    #[arg(long, value_parser = seconds)]
+    pub duration: Option<Duration>,
+    /// Keep-alive connections, instead of the workload's
+    #[arg(long, value_parser = count)]
+    pub connections: Option<usize>,
+    /// Open loop at this many requests a second, instead of the profile's schedule
+    #[arg(long, value_parser = rate)]
+    pub rate: Option<f64>,
+    #[command(flatten)]
+    pub output: Output,
+    /// Where records are written [default: bench/records]
+    #[arg(long)]
+    pub records_dir: Option<PathBuf>,
+    /// What the record calls this machine [default: its host name]
+    #[arg(long)]
+    pub host_label: Option<String>,
+    /// CPUs of the server, such as 1,3-4 [default: the last one]
+    #[arg(long)]
+    pub server_cpus: Option<String>,
+}
+
+#[derive(Args)]
+pub struct ReportArgs {
+    pub record: PathBuf,
+    #[command(flatten)]
+    pub output: Output,
+    /// Replace what stands between the markers of this file by the table in Markdown
+    #[arg(long, conflicts_with = "json")]
+    pub splice: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct GateArgs {
+    /// The limits [default: bench/gate.toml]
+    #[arg(long)]
+    pub file: Option<PathBuf>,
+    /// Rounds over all subjects, instead of the file's
+    #[arg(long, value_parser = count)]
+    pub rounds: Option<usize>,
+    /// Seconds of load a subject and round, instead of the file's
+    #[arg(long, value_parser = seconds)]
+    pub duration: Option<Duration>,
+    /// Where the record is written [default: bench/records]
+    #[arg(long)]
+    pub records_dir: Option<PathBuf>,
+    /// What the record calls this machine [default: its host name]
+    #[arg(long)]
+    pub host_label: Option<String>,
+    /// CPUs of the server, such as 1,3-4 [default: the last one]
+    #[arg(long)]
+    pub server_cpus: Option<String>,
+}
+
+#[derive(Args)]
+pub struct LoadArgs {
+    /// Such as http://127.0.0.1:8080/api/light
+    pub url: String,
+    #[arg(long, value_parser = count, default_value = "64")]
+    pub connections: usize,
+    /// Seconds of load
+    #[arg(long, value_parser = seconds, default_value = "10")]
+    pub duration: Duration,
+    /// Open loop at this many requests a second [default: closed loop]
+    #[arg(long, value_parser = rate)]
+    pub rate: Option<f64>,
+    /// Do not compare bodies with the first one
+    #[arg(long)]
+    pub any_body: bool,
+    /// CPUs of the server, which the generator keeps off [default: the last one]
+    #[arg(long)]
+    pub server_cpus: Option<String>,
+}

@@ -1,0 +1,88 @@
+//! The doctor: what can be weighed on this machine, what is missing, and how to get it.
+
+use std::fmt::Write;
+use std::fs;
+
+use crate::host::Host;
+use crate::placement::Placement;
+use crate::proc;
+use crate::target::Target;
+
+/// The report: one line for each target, then the facts of the machine that figures depend on.
+pub fn report(targets: &[Target], host: &Host, placement: &Placement) -> String {
+    let mut text = String::from("Targets\n");
+    let width = targets.iter().map(|target| target.name.chars().count()).max().unwrap_or(0);
+    for target in targets {
+        let missing = target.missing();
+        let name = &target.name;
+        if missing.is_empty() {
+            let _ = writeln!(text, "  ok       {name:<width$}  {}", target.summary);
+        }
+        for (what, hint) in missing {
+            let _ = writeln!(text, "  missing  {name:<width$}  {what}: {hint}");
+        }
+    }
+    let _ = writeln!(text, "\nMachine\n  {}", host.line());
+    for (tool, version) in &host.tools {
+        let _ = writeln!(text, "  {tool}: {version}");
+    }
+    text.push_str("\nWhat figures depend on\n");
+    for fact in facts(placement) {
+        let _ = writeln!(text, "  {fact}");
+    }
+    text
+}
+
+fn facts(placement: &Placement) -> Vec<String> {
+    let mut facts = Vec::new();
+    facts.push(match &placement.warning {
+        Some(warning) => format!("warning  {warning}"),
+        None => format!(
+            "ok       server on CPU {:?}, generator on {:?}",
+            placement.server_cpus, placement.generator_cpus
+        ),
+    });
+    facts.push(match proc::memory(std::process::id().cast_signed()) {
+        Ok(memory) if memory.pss_anon > 0 => {
+            "ok       memory can be weighed (smaps_rollup with breakdown)".into()
+        }
+        Ok(_) => "warning  memory can be weighed, but this kernel (before 5.11) tells no breakdown".into(),
+        Err(error) => format!("warning  memory cannot be weighed: {error}"),
+    });
+    facts.push(descriptors());
+    facts.push(governor());
+    facts.extend(steal());
+    facts
+}
+
+/// A load of 500 connections needs as many descriptors, on both sides.
+fn descriptors() -> String {
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find(|line| line.starts_with("Max open files"));
+    match line.and_then(|line| line.split_whitespace().nth(3)?.parse::<u64>().ok()) {
+        Some(limit) if limit < 1024 => format!("warning  only {limit} open files allowed: ulimit -n 4096"),
+        Some(limit) => format!("ok       {limit} open files allowed"),
+        None => "ok       no limit on open files".into(),
+    }
+}
+
+fn governor() -> String {
+    match fs::read_to_string("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") {
+        Ok(name) if name.trim() == "performance" => "ok       CPU governor performance".into(),
+        Ok(name) => format!(
+            "warning  CPU governor {}: clocks change with load; for steadier figures: cpupower frequency-set -g performance",
+            name.trim()
+        ),
+        Err(_) => "ok       no CPU governor to be seen (usual in a virtual machine)".into(),
+    }
+}
+
+/// CPU time that the hypervisor gave to others, since boot.
+fn steal() -> Option<String> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    let ticks: Vec<f64> =
+        stat.lines().next()?.split_whitespace().skip(1).filter_map(|word| word.parse().ok()).collect();
+    let percent = 100.0 * ticks.get(7)? / ticks.iter().take(8).sum::<f64>();
+    let level = if percent > 1.0 { "warning  " } else { "ok       " };
+    Some(format!("{level}{percent:.1} % of CPU time since boot was stolen by the hypervisor"))
+}
