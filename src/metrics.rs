@@ -255,21 +255,24 @@ fn histogram<'a, const N: usize>(
     unit: f64,
 ) -> Metric {
     let mut cumulative = 0;
-    let counts = (0..N).map(|index| workers.clone().map(|worker| worker.counts[index].get()).sum::<u64>());
+    let mut counts =
+        (0..N).map(|index| workers.clone().map(|worker| worker.counts[index].get()).sum::<u64>());
     let bounds = workers.clone().next().map_or([].as_slice(), |worker| worker.bounds);
+    // The encoder adds the bucket of what is above all bounds by itself, from the count.
     let buckets: Vec<_> = counts
-        .zip(bounds.iter().copied().chain([f64::INFINITY]))
+        .by_ref()
+        .zip(bounds)
         .map(|(count, bound)| {
             cumulative += count;
             let mut bucket = proto::Bucket::default();
             bucket.set_cumulative_count(cumulative);
-            bucket.set_upper_bound(bound);
+            bucket.set_upper_bound(*bound);
             bucket
         })
         .collect();
     let mut histogram = proto::Histogram::default();
     histogram.set_bucket(buckets);
-    histogram.set_sample_count(cumulative);
+    histogram.set_sample_count(cumulative + counts.sum::<u64>());
     histogram.set_sample_sum(workers.map(|worker| worker.sum.get()).sum::<u64>() as f64 * unit);
     let mut metric = Metric::from_label(labels.to_vec());
     metric.set_histogram(histogram);

@@ -11,7 +11,7 @@ struct Health<'a> {
     status: &'a str,
     version: &'a str,
     variant: &'a str,
-    uptime_seconds: f64,
+    uptime_seconds: u64,
 }
 
 /// The process answers; nothing else is looked at, because a restart would not mend anything else.
@@ -31,6 +31,6 @@ pub fn health(host: &impl Host) -> Reply {
         status: host.ready().err().unwrap_or("ok"),
         version: env!("CARGO_PKG_VERSION"),
         variant: host.variant(),
-        uptime_seconds: (host.uptime().as_secs_f64() * 1e3).round() / 1e3,
+        uptime_seconds: host.uptime().as_secs(),
     })
 }

@@ -66,7 +66,7 @@ impl Acceptor {
                     if !std::mem::replace(&mut failing, true) {
                         log::event(
                             "cannot accept connections for now",
-                            &[("error", error.to_string().into())],
+                            &[("error", log::Field::Text(&error.to_string()))],
                         );
                     }
                     self.server.set_crowded(true);

@@ -6,6 +6,7 @@ use http::StatusCode;
 use http::request::Parts;
 
 use super::connection::Connection;
+use super::log::Field;
 use crate::host;
 use crate::metrics;
 use crate::router::{Surface, Target};
@@ -86,14 +87,14 @@ impl Exchange<'_> {
         let Some((method, path)) = self.line.take() else {
             return;
         };
-        let peer = self.connection.peer.map(|peer| peer.to_string());
+        let peer = self.connection.peer.map_or_else(String::new, |peer| peer.to_string());
         let fields = [
-            ("peer", peer.into()),
-            ("method", method.into()),
-            ("path", path.into()),
-            ("status", status.into()),
-            ("us", (took.as_micros() as u64).into()),
-            ("bytes", bytes.into()),
+            ("peer", Field::Text(&peer)),
+            ("method", Field::Text(&method)),
+            ("path", Field::Text(&path)),
+            ("status", Field::Number(status.into())),
+            ("us", Field::Number(took.as_micros() as u64)),
+            ("bytes", Field::Number(bytes as u64)),
         ];
         self.connection.worker.log("request", &fields);
     }

@@ -10,7 +10,7 @@ use prometheus::proto::{MetricFamily, MetricType};
 use crate::metrics::{counter, family, gauge};
 
 /// Linux reports times to user space in hundredths of a second on every architecture.
-const TICKS_PER_SECOND: f64 = 100.0;
+const TICKS_PER_SECOND: u64 = 100;
 
 const CPU: (&str, &str) = ("process_cpu_seconds_total", "User and system CPU time, in seconds.");
 const RESIDENT: (&str, &str) = ("process_resident_memory_bytes", "Resident memory, in bytes.");
@@ -22,7 +22,7 @@ const MAX_FDS: (&str, &str) = ("process_max_fds", "Most file descriptors that ma
 pub struct Process {
     descs: Vec<Desc>,
     /// Does not change, so it is read once.
-    started: Option<f64>,
+    started: Option<u64>,
 }
 
 impl Process {
@@ -48,11 +48,12 @@ impl Collector for Process {
             (OPEN_FDS, open_fds()),
             (MAX_FDS, max_fds()),
         ];
-        let cpu = stat.and_then(|stat| Some((stat.field(14)? + stat.field(15)?) / TICKS_PER_SECOND));
+        let cpu = stat.and_then(|stat| Some(stat.field(14)? + stat.field(15)?));
+        let cpu = cpu.map(|ticks| ticks as f64 / TICKS_PER_SECOND as f64);
         let cpu = cpu.map(|seconds| family(CPU, MetricType::COUNTER, vec![counter(vec![], seconds)]));
         let gauges = gauges
             .into_iter()
-            .filter_map(|(name, value)| Some(family(name, MetricType::GAUGE, vec![gauge(value?)])));
+            .filter_map(|(name, value)| Some(family(name, MetricType::GAUGE, vec![gauge(value? as f64)])));
         cpu.into_iter().chain(gauges).collect()
     }
 }
@@ -66,29 +67,29 @@ impl Stat {
     }
 
     /// Numbered as in the manual page, from 1. The second field, the name, may hold spaces: count after it.
-    fn field(&self, number: usize) -> Option<f64> {
+    fn field(&self, number: usize) -> Option<u64> {
         let (_, rest) = self.0.rsplit_once(") ")?;
         rest.split(' ').nth(number - 3)?.parse().ok()
     }
 }
 
-fn started() -> Option<f64> {
+fn started() -> Option<u64> {
     let system = fs::read_to_string("/proc/stat").ok()?;
-    let boot: f64 = system.lines().find_map(|line| line.strip_prefix("btime "))?.parse().ok()?;
+    let boot: u64 = system.lines().find_map(|line| line.strip_prefix("btime "))?.parse().ok()?;
     Some(boot + Stat::read()?.field(22)? / TICKS_PER_SECOND)
 }
 
-fn kilobytes(status: &str, name: &str) -> Option<f64> {
+fn kilobytes(status: &str, name: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-    line.trim().strip_suffix(" kB")?.parse::<f64>().ok().map(|kilobytes| kilobytes * 1024.0)
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
 
-fn open_fds() -> Option<f64> {
+fn open_fds() -> Option<u64> {
     // One of them is the directory being read.
-    fs::read_dir("/proc/self/fd").ok().map(|entries| (entries.count() - 1) as f64)
+    fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count() as u64 - 1)
 }
 
-fn max_fds() -> Option<f64> {
+fn max_fds() -> Option<u64> {
     let limits = fs::read_to_string("/proc/self/limits").ok()?;
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_whitespace().next()?.parse().ok()
@@ -115,6 +116,6 @@ mod tests {
     #[test]
     fn a_name_with_spaces_does_not_shift_the_fields() {
         let stat = Stat("7 (a) b) S 1 2 3 4 5 6 7 8 9 10 110 120 13".into());
-        assert_eq!((stat.field(14), stat.field(15)), (Some(110.0), Some(120.0)));
+        assert_eq!((stat.field(14), stat.field(15)), (Some(110), Some(120)));
     }
 }

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 
+use super::Server;
 use super::connection::{self, Connection};
+use super::log::{self, Field};
 use super::watch::{self, Watch};
-use super::{Server, log};
 use crate::metrics::Counts;
 use crate::router::Surface;
 
@@ -123,7 +124,7 @@ impl Worker {
     }
 
     /// Appends to the access log.
-    pub fn log(&self, message: &str, fields: &[(&str, serde_json::Value)]) {
+    pub fn log(&self, message: &str, fields: &[(&str, Field<'_>)]) {
         let mut lines = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         log::write(&mut lines, message, fields);
         if lines.len() > LOG_BYTES {
