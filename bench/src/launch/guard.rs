@@ -5,41 +5,64 @@
 //! is gone the pipe ends, and the guard kills what is left on its list.
 
 use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
-groups=
-while read -r op group; do
-  if [ "$op" = + ]; then groups="$groups $group"; continue; fi
+list=
+while read -r op number group; do
+  if [ "$op" = + ]; then list="$list $number:$group"; continue; fi
   left=
-  for g in $groups; do [ "$g" = "$group" ] || left="$left $g"; done
-  groups=$left
+  for entry in $list; do [ "${entry%:*}" = "$number" ] || left="$left $entry"; done
+  list=$left
 done
-for g in $groups; do kill -KILL -- "-$g"; done 2>/dev/null
+for entry in $list; do kill -s KILL -- "-${entry#*:}"; done 2>/dev/null
 "#;
 
 /// One guard serves the whole program; it is started with the first launch.
 static GUARD: Mutex<Option<ChildStdin>> = Mutex::new(None);
 
-/// Starts the guard, so that its own start does not disturb a cold start that is being measured.
-pub(super) fn start() -> io::Result<()> {
-    with(|_| Ok(()))
+/// A place on the guard's list, given up on drop: by then the group is gone, and its number may be used again
+/// by somebody else.
+pub(super) struct Place(u32);
+
+impl Place {
+    /// Starts the guard if need be, so that its own start does not disturb a cold start that is being measured.
+    /// Returns also the pipe for [`Place::enter`].
+    pub(super) fn new() -> io::Result<(Self, OwnedFd)> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let pipe = with(|pipe| pipe.as_fd().try_clone_to_owned())?;
+        Ok((Self(NEXT.fetch_add(1, Ordering::Relaxed)), pipe))
+    }
+
+    /// Puts a group on the list. Called between fork and exec, so that not even the first instruction of the
+    /// program runs unwatched: allocates nothing.
+    pub(super) fn enter(number: u32, pipe: &OwnedFd, group: i32) -> io::Result<()> {
+        let mut line = [0; 32];
+        let room = line.len();
+        let mut rest = &mut line[..];
+        writeln!(rest, "+ {number} {group}")?;
+        let length = room - rest.len();
+        rustix::io::write(pipe, &line[..length])?;
+        Ok(())
+    }
+
+    pub(super) fn number(&self) -> u32 {
+        self.0
+    }
 }
 
-/// From now on the group dies with the scale.
-pub(super) fn watch(group: i32) -> io::Result<()> {
-    with(|pipe| writeln!(pipe, "+ {group}"))
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = with(|pipe| writeln!(pipe, "- {}", self.0));
+    }
 }
 
-/// The group is gone, and its number may be used again by somebody else.
-pub(super) fn release(group: i32) -> io::Result<()> {
-    with(|pipe| writeln!(pipe, "- {group}"))
-}
-
-fn with(act: impl FnOnce(&mut ChildStdin) -> io::Result<()>) -> io::Result<()> {
+fn with<T>(act: impl FnOnce(&mut ChildStdin) -> io::Result<T>) -> io::Result<T> {
     let mut guard = GUARD.lock().unwrap_or_else(PoisonError::into_inner);
     let pipe = match guard.as_mut() {
         Some(pipe) => pipe,

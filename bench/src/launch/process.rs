@@ -17,7 +17,7 @@ use rustix::process::{
 use rustix::thread::CpuSet;
 
 use super::error::LaunchError;
-use super::guard;
+use super::guard::Place;
 use super::output::Output;
 use crate::proc;
 
@@ -59,6 +59,8 @@ pub struct Process {
     stdout: Output,
     stderr: Output,
     status: Option<ExitStatus>,
+    /// On the guard's list, until the group is gone.
+    place: Option<Place>,
 }
 
 impl Process {
@@ -68,8 +70,8 @@ impl Process {
     /// [`LaunchError::Spawn`] when the program cannot be started.
     pub fn spawn(spawn: &Spawn) -> Result<Self, LaunchError> {
         let failed = |source| LaunchError::Spawn { command: spawn.command.join(" "), source };
-        guard::start().map_err(failed)?;
-        let mut command = command(spawn).map_err(failed)?;
+        let (place, pipe) = Place::new().map_err(failed)?;
+        let mut command = command(spawn, place.number(), pipe).map_err(failed)?;
         let spawned = Instant::now();
         let mut child = command.spawn().map_err(failed)?;
         let streams = (child.stdout.take(), child.stderr.take());
@@ -78,14 +80,13 @@ impl Process {
         };
         let (stdout, stderr) = (Output::capture(stdout), Output::capture(stderr));
         let pid = Pid::from_child(&child);
-        let watched = guard::watch(pid.as_raw_pid()).and_then(|()| Ok(pidfd_open(pid, PidfdFlags::empty())?));
-        let pidfd = watched.map_err(|error| {
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(|error| {
             let _ = kill_process_group(pid, Signal::KILL);
             let _ = child.wait();
-            failed(error)
+            failed(error.into())
         })?;
         let command = spawn.command.join(" ");
-        Ok(Self { child, pid, pidfd, command, spawned, stdout, stderr, status: None })
+        Ok(Self { child, pid, pidfd, command, spawned, stdout, stderr, status: None, place: Some(place) })
     }
 
     /// The process id of the program itself (not of what it starts).
@@ -231,7 +232,7 @@ impl Process {
         let _ = kill_process_group(self.pid, Signal::KILL);
         let exited = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         while let Err(rustix::io::Errno::INTR) = waitid(WaitId::Pid(self.pid), exited) {}
-        guard::release(self.pid()).ok();
+        self.place = None;
         let status = self.child.wait()?;
         self.status = Some(status);
         Ok(status)
@@ -244,7 +245,7 @@ impl Drop for Process {
     }
 }
 
-fn command(spawn: &Spawn) -> io::Result<Command> {
+fn command(spawn: &Spawn, place: u32, guard: OwnedFd) -> io::Result<Command> {
     let (program, arguments) = spawn
         .command
         .split_first()
@@ -257,13 +258,14 @@ fn command(spawn: &Spawn) -> io::Result<Command> {
     }
     let cpus = (!spawn.cpus.is_empty()).then(|| cpu_set(&spawn.cpus));
     let parent = getpid();
-    // SAFETY: between fork and exec the closure makes three system calls and allocates nothing.
+    // SAFETY: between fork and exec the closure makes five system calls and allocates nothing.
     unsafe {
         command.pre_exec(move || {
             set_parent_process_death_signal(Some(Signal::KILL))?;
             if getppid() != Some(parent) {
                 return Err(rustix::io::Errno::SRCH.into());
             }
+            Place::enter(place, &guard, getpid().as_raw_pid())?;
             if let Some(cpus) = &cpus {
                 rustix::thread::sched_setaffinity(None, cpus)?;
             }
