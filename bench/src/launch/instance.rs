@@ -77,9 +77,10 @@ impl Launcher for LocalLauncher {
         }
         let failed = |what: String| LaunchError::Target { target: target.name.clone(), what };
         let port = free_port().map_err(|error| failed(format!("no free port: {error}")))?;
-        let scratch = Scratch::new().map_err(|error| failed(format!("no scratch directory: {error}")))?;
-        let values = values(context, port, &scratch);
-        for (name, content) in &target.files {
+        let scratch = uses_scratch(target).then(Scratch::new).transpose();
+        let scratch = scratch.map_err(|error| failed(format!("no scratch directory: {error}")))?;
+        let values = values(context, port, scratch.as_ref());
+        for ((name, content), scratch) in target.files.iter().zip(scratch.iter().cycle()) {
             let path = scratch.path().join(name);
             let written = fs::write(&path, fill(content, &values));
             written.map_err(|error| failed(format!("cannot write {}: {error}", path.display())))?;
@@ -121,13 +122,21 @@ fn spawn(
     Ok(Spawn { command, env, workdir: Some(target.directory()), cpus: context.placement.server_cpus.clone() })
 }
 
-fn values(context: &Context<'_>, address: SocketAddr, scratch: &Scratch) -> BTreeMap<String, String> {
+/// Most targets need no directory, and then a scale that is killed leaves none.
+fn uses_scratch(target: &Target) -> bool {
+    let words = target.command.iter().chain(&target.args).chain(target.env.values());
+    !target.files.is_empty() || words.into_iter().any(|word| word.contains("{scratch}"))
+}
+
+fn values(context: &Context<'_>, address: SocketAddr, scratch: Option<&Scratch>) -> BTreeMap<String, String> {
     let mut values = context.values.clone();
     values.insert("address".into(), address.to_string());
     values.insert("host".into(), address.ip().to_string());
     values.insert("port".into(), address.port().to_string());
     values.insert("cpus".into(), context.placement.server_count().to_string());
-    values.insert("scratch".into(), scratch.path().to_string_lossy().into_owned());
+    if let Some(scratch) = scratch {
+        values.insert("scratch".into(), scratch.path().to_string_lossy().into_owned());
+    }
     values
 }
 
@@ -169,7 +178,7 @@ pub struct Local {
     address: SocketAddr,
     cold_start: Duration,
     stop_timeout: Duration,
-    _scratch: Scratch,
+    _scratch: Option<Scratch>,
 }
 
 impl Local {
@@ -177,7 +186,7 @@ impl Local {
         spawn: &Spawn,
         target: &Target,
         port: SocketAddr,
-        scratch: Scratch,
+        scratch: Option<Scratch>,
         interrupt: &Interrupt,
     ) -> Result<Self, LaunchError> {
         let timeout = Duration::from_secs(target.ready.timeout_s);

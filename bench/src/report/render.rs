@@ -85,8 +85,8 @@ fn cells(row: &Row) -> Vec<String> {
     };
     vec![
         row.target.clone(),
-        show(row.req_per_s.map(f64::round)),
-        show(row.req_per_s_per_mb.map(f64::round)),
+        show(row.req_per_s),
+        show(row.req_per_s_per_mb),
         show(row.pss_idle_mb),
         show(row.pss_loaded_mb),
         show(row.cpu_us_per_req),
