@@ -71,7 +71,7 @@ const SETTINGS: &[Setting] = &[
         flag: "listen",
         value: "ADDRESS",
         default: "0.0.0.0:8080",
-        help: "where to serve; port 0 takes a free one, [::]:8080 takes IPv6 and IPv4",
+        help: "where to serve; port 0 takes a free one, [::]:8080 both families",
         set: |config, text| address(text).map(|address| config.listen = address),
     },
     Setting {

@@ -1,0 +1,162 @@
+//! The contract, replayed on every packaging that runs here.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use common::{Answer, Client, DEADLINE, Server, dist};
+use ounce_bench::launch::{Process, Spawn, free_port, until_ready};
+use serde::Deserialize;
+use serde_json::Value;
+
+#[derive(Deserialize)]
+struct Contract {
+    case: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    name: String,
+    request: String,
+    #[serde(default)]
+    body: String,
+    body_bytes: Option<usize>,
+    status: u16,
+    content_type: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    json: Option<String>,
+    text: Option<String>,
+    bytes: Option<usize>,
+    at_least_ms: Option<u64>,
+}
+
+impl Case {
+    /// What is wrong, if anything.
+    fn replay(&self, address: SocketAddr) -> Result<(), String> {
+        let (method, path) = self.request.split_once(' ').ok_or("the request has no path")?;
+        let body =
+            self.body_bytes.map_or_else(|| self.body.clone().into_bytes(), |length| vec![b'x'; length]);
+        let start = Instant::now();
+        let answer = exchange(address, method, path, &body)?;
+        let expect = |what: &str, expected: &str, found: &str| match expected == found {
+            true => Ok(()),
+            false => Err(format!("{what} is {found:?}, not {expected:?}")),
+        };
+        expect("status", &self.status.to_string(), &answer.status.to_string())?;
+        let content_type = self.content_type.iter().map(|value| ("content-type", value));
+        for (name, value) in
+            self.headers.iter().map(|(name, value)| (name.as_str(), value)).chain(content_type)
+        {
+            expect(name, value, answer.header(name).unwrap_or("absent"))?;
+        }
+        if let Some(bytes) = self.bytes {
+            expect("length of the body", &bytes.to_string(), &answer.body.len().to_string())?;
+        }
+        if let Some(text) = &self.text {
+            let found = String::from_utf8_lossy(&answer.body);
+            found.contains(text).then_some(()).ok_or(format!("the body has no {text:?}: {found:?}"))?;
+        }
+        if let Some(json) = &self.json {
+            let expected = serde_json::from_str(&json.replace("<version>", env!("CARGO_PKG_VERSION")));
+            let expected: Value = expected.map_err(|error| format!("the case's json: {error}"))?;
+            let found = serde_json::from_slice(&answer.body).map_err(|error| format!("not JSON: {error}"))?;
+            matches(&expected, &found)?;
+        }
+        match self.at_least_ms.map(Duration::from_millis) {
+            Some(least) if start.elapsed() < least => Err(format!("took {:?}", start.elapsed())),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn exchange(address: SocketAddr, method: &str, path: &str, body: &[u8]) -> Result<Answer, String> {
+    let failed = |error| format!("no answer: {error}");
+    let mut client = Client::try_connect(address).map_err(failed)?;
+    let length = if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
+    let head = format!("{method} {path} HTTP/1.1\r\nhost: test\r\n{length}\r\n");
+    client.send(head.as_bytes()).map_err(failed)?;
+    // A server may turn the request away before it has taken the whole body: then the answer counts.
+    let _ = client.send(body);
+    client.answer_to(method).map_err(failed)
+}
+
+/// Compares JSON, where the string "<any>" stands for any value.
+fn matches(expected: &Value, found: &Value) -> Result<(), String> {
+    match (expected, found) {
+        (Value::String(any), _) if any == "<any>" => Ok(()),
+        (Value::Object(expected), Value::Object(found)) => {
+            let keys = |object: &serde_json::Map<String, Value>| object.keys().cloned().collect::<Vec<_>>();
+            if keys(expected) != keys(found) {
+                return Err(format!("keys are {:?}, not {:?}", keys(found), keys(expected)));
+            }
+            expected.iter().try_for_each(|(key, value)| matches(value, &found[key]))
+        }
+        _ if expected == found => Ok(()),
+        _ => Err(format!("found {found}, not {expected}")),
+    }
+}
+
+fn replay(address: SocketAddr) {
+    let contract: Contract =
+        toml::from_str(include_str!("contract.toml")).expect("tests/contract.toml is valid");
+    let wrong: Vec<String> = contract
+        .case
+        .iter()
+        .filter_map(|case| Some(format!("{} ({}): {}", case.name, case.request, case.replay(address).err()?)))
+        .collect();
+    assert!(wrong.is_empty(), "{} of {} cases fail:\n{}", wrong.len(), contract.case.len(), wrong.join("\n"));
+}
+
+fn replay_on_binary(name: &str) {
+    let path = dist(name);
+    let command = [path.to_str().expect("an UTF-8 path"), "--listen", "127.0.0.1:0"];
+    replay(Server::spawn(command.into_iter()).address);
+}
+
+#[test]
+fn native() {
+    replay(Server::start(&[]).address);
+}
+
+#[test]
+fn static_binary() {
+    replay_on_binary("ounce");
+}
+
+#[test]
+fn minimal_binary() {
+    replay_on_binary("ounce-minimal");
+}
+
+/// `reuse` is how many requests an instance may serve.
+fn replay_on_component(reuse: &str) {
+    let component = dist("ounce.wasm");
+    let address = free_port().expect("a free port");
+    let mut process = Process::spawn(&Spawn::new([
+        "wasmtime",
+        "serve",
+        "-Scli",
+        "--addr",
+        &address.to_string(),
+        "--max-instance-reuse-count",
+        reuse,
+        component.to_str().expect("an UTF-8 path"),
+    ]))
+    .expect("wasmtime is missing: make setup, then eval \"$(bench/setup.sh env)\"");
+    until_ready(&mut process, address, "/readyz", DEADLINE, &Default::default()).expect("it gets ready");
+    replay(address);
+}
+
+#[test]
+fn component() {
+    replay_on_component("1");
+}
+
+#[test]
+fn component_with_instance_reuse() {
+    replay_on_component("100");
+}
