@@ -15,7 +15,7 @@ use crate::placement::Placement;
 use crate::progress::Progress;
 use crate::record::{self, Cell, Latency, Load};
 use crate::target::Target;
-use crate::weigh;
+use crate::weigh::{self, Loaded};
 use crate::workload::Workload;
 
 /// How to measure one cell.
@@ -104,16 +104,19 @@ fn with_instance(
         cpus: settings.placement.generator_cpus.clone(),
     };
     say("warming up");
-    let (warm, _) = weigh::while_loaded(&roots, settings.interrupt, |stop| load::run(&plan, stop));
+    let (warm, _) =
+        weigh::while_loaded(&roots, settings.placement, settings.interrupt, |stop| load::run(&plan, stop));
     warm?;
     check(instance, settings.interrupt)?;
     plan.duration = settings.duration;
     say(&format!("load for {:?}", settings.duration));
-    let (outcome, loaded) = weigh::while_loaded(&roots, settings.interrupt, |stop| load::run(&plan, stop));
+    let (outcome, loaded) =
+        weigh::while_loaded(&roots, settings.placement, settings.interrupt, |stop| load::run(&plan, stop));
+    cell.sampler_cpu_s = loaded.sampler_cpu_s;
+    cell.load = outcome.as_ref().ok().map(|outcome| summary(outcome, &plan, &loaded, settings.placement));
     cell.samples = loaded.samples;
     cell.samples_error = cell.samples_error.take().or(loaded.error);
-    cell.sampler_cpu_s = loaded.sampler_cpu_s;
-    cell.load = Some(summary(&outcome?, &plan, loaded.server_cpu_s, settings.placement));
+    outcome?;
     check(instance, settings.interrupt)?;
     say("weighing after the load");
     cell.after = weigh::at_rest(&roots, settings.interrupt).ok();
@@ -134,7 +137,7 @@ fn about(instance: &dyn Instance, path: &str) -> Option<Value> {
     serde_json::from_str(&text).ok()
 }
 
-fn summary(outcome: &Outcome, plan: &Plan, server_cpu_s: f64, placement: &Placement) -> Load {
+fn summary(outcome: &Outcome, plan: &Plan, loaded: &Loaded, placement: &Placement) -> Load {
     let latency = &outcome.latency;
     let ms = |nanos: u64| nanos as f64 / 1e6;
     let at = |quantile: f64| ms(latency.value_at_quantile(quantile));
@@ -158,7 +161,8 @@ fn summary(outcome: &Outcome, plan: &Plan, server_cpu_s: f64, placement: &Placem
             quantiles: quantiles.collect(),
         },
         wall_s: outcome.wall.as_secs_f64(),
-        server_cpu_s,
+        server_cpu_s: loaded.server_cpu_s,
+        others_cpu_s: loaded.others_cpu_s,
         server_cpus: placement.server_count(),
         generator_cpu_s: outcome.cpu.as_secs_f64(),
         generator_busy: outcome.busy(),

@@ -175,11 +175,12 @@ fn load_command(args: &LoadArgs) -> Result<ExitCode> {
         schedule: args.rate.map_or(Schedule::Closed, |rate| Schedule::Open { rate }),
         duration: args.duration,
         timeout: REQUEST_TIMEOUT,
-        cpus: placement.generator_cpus,
+        cpus: placement.generator_cpus.clone(),
     };
-    let (outcome, _) = crate::weigh::while_loaded(&[std::process::id().cast_signed()], &interrupt, |stop| {
-        load::run(&plan, stop)
-    });
+    let (outcome, _) =
+        crate::weigh::while_loaded(&[std::process::id().cast_signed()], &placement, &interrupt, |stop| {
+            load::run(&plan, stop)
+        });
     let outcome = outcome?;
     let at = |quantile| outcome.latency.value_at_quantile(quantile) as f64 / 1e6;
     let answered = (outcome.requests + outcome.drained).max(1) as f64;

@@ -25,7 +25,7 @@ use crate::interrupt::Interrupt;
 use crate::placement::Placement;
 use crate::progress::Progress;
 use crate::record::{self, SCHEMA, Writer};
-use crate::report::{Format, Table, number};
+use crate::report::{DISTURBED, Format, Table, number};
 use crate::stats::median;
 use crate::target::{Target, find_program};
 use subject::Bench;
@@ -154,9 +154,26 @@ impl Report {
             (true, false) => "A LIMIT IS MISSED",
         };
         format!(
-            "{subjects}\nMedians of {} rounds, {} connections on {}. MB = 10⁶ bytes.\n{failures}\n{checks}\n{outcome}\n",
-            self.definition.rounds, self.definition.connections, self.definition.path
+            "{subjects}\nMedians of {} rounds, {} connections on {}. MB = 10⁶ bytes.\n{}{failures}\n{checks}\n{outcome}\n",
+            self.definition.rounds,
+            self.definition.connections,
+            self.definition.path,
+            self.disturbance()
         )
+    }
+
+    /// A warning when the machine was not the gate's alone.
+    fn disturbance(&self) -> String {
+        let shares: Vec<f64> = self.measurements.iter().filter_map(|m| m.others_share).collect();
+        match median(&shares) {
+            Some(share) if share > DISTURBED => {
+                let percent = share * 100.0;
+                format!(
+                    "DISTURBED: other programs took {percent:.0} % of the CPUs: run again on a quiet machine.\n"
+                )
+            }
+            _ => String::new(),
+        }
     }
 
     fn failures(&self) -> String {

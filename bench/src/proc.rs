@@ -77,6 +77,24 @@ pub fn cpu_seconds(pids: &[i32]) -> f64 {
     ticks as f64 / rustix::param::clock_ticks_per_second() as f64
 }
 
+/// Seconds since boot that these CPUs (all, if none is named) were busy, stolen time included.
+pub fn busy_seconds(cpus: &[usize]) -> f64 {
+    parse_busy(&fs::read_to_string("/proc/stat").unwrap_or_default(), cpus)
+        / rustix::param::clock_ticks_per_second() as f64
+}
+
+fn parse_busy(stat: &str, cpus: &[usize]) -> f64 {
+    let ticks = |line: &str| -> Option<f64> {
+        let mut words = line.strip_prefix("cpu")?.split_whitespace();
+        let cpu: usize = words.next()?.parse().ok()?;
+        let ticks: Vec<f64> = words.filter_map(|word| word.parse().ok()).collect();
+        // user nice system idle iowait irq softirq steal; what follows is contained in these.
+        let busy: f64 = ticks.iter().take(8).sum::<f64>() - ticks.get(3)? - ticks.get(4)?;
+        (cpus.is_empty() || cpus.contains(&cpu)).then_some(busy)
+    };
+    stat.lines().filter(|line| !line.starts_with("cpu ")).filter_map(ticks).sum()
+}
+
 /// The processes below and including `roots`, each once.
 pub fn tree(roots: &[i32]) -> Vec<i32> {
     let mut found: Vec<i32> = roots.iter().copied().filter(|&pid| stat(pid).is_some()).collect();
@@ -172,6 +190,15 @@ mod tests {
         let text = "7 (a) b (c) S 3 7 7 0 -1 0 0 0 0 0 10 20 3 4 20 0 1 0 99 0 0";
         let stat = parse_stat(text).unwrap();
         assert_eq!((stat.state, stat.parent, stat.ticks, stat.started), ('S', 3, 37, 99));
+    }
+
+    #[test]
+    fn busy_is_all_but_idle_and_waiting() {
+        let stat = "cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 1 2 4 800 1600 8 16 32 64 128\ncpu1 100 0 0 5 5 0 0 0 0 0\nintr 5\n";
+        assert_eq!(
+            (parse_busy(stat, &[0]), parse_busy(stat, &[1]), parse_busy(stat, &[])),
+            (63.0, 100.0, 163.0)
+        );
     }
 
     #[test]

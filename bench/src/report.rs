@@ -8,5 +8,5 @@ mod splice;
 
 pub(crate) use render::number;
 pub use render::{Format, Table, render};
-pub use row::{Row, rows};
+pub use row::{DISTURBED, Row, rows};
 pub use splice::splice;

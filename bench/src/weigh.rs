@@ -9,6 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use crate::interrupt::Interrupt;
+use crate::placement::Placement;
 use crate::proc::{self, Memory};
 
 /// Between two samples under load: 10 Hz.
@@ -53,6 +54,8 @@ pub struct Loaded {
     pub error: Option<String>,
     /// CPU time of the tree over the load, in seconds.
     pub server_cpu_s: f64,
+    /// CPU time on the CPUs of the run that neither the tree nor the scale used: other programs, the hypervisor.
+    pub others_cpu_s: f64,
     /// What the sampling itself cost, in CPU seconds on a generator CPU.
     pub sampler_cpu_s: f64,
 }
@@ -82,18 +85,25 @@ pub fn at_rest(roots: &[i32], interrupt: &Interrupt) -> Result<Weight> {
 /// the scale is interrupted.
 pub fn while_loaded<T>(
     roots: &[i32],
+    placement: &Placement,
     interrupt: &Interrupt,
     load: impl FnOnce(&AtomicBool) -> T,
 ) -> (T, Loaded) {
     let (stop, finished) = (AtomicBool::new(false), Interrupt::new());
+    let cpus = [&placement.server_cpus[..], &placement.generator_cpus[..]].concat();
     thread::scope(|scope| {
         let sampler = scope.spawn(|| sample(roots, interrupt, &stop, &finished));
-        let cpu_before = proc::cpu_seconds(&proc::tree(roots));
+        let read = || {
+            let server = proc::cpu_seconds(&proc::tree(roots));
+            (server, proc::busy_seconds(&cpus) - server - seconds(ClockId::ProcessCPUTime))
+        };
+        let before = read();
         let result = load(&stop);
-        let cpu_after = proc::cpu_seconds(&proc::tree(roots));
+        let after = read();
         finished.trigger();
         let mut loaded = sampler.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        loaded.server_cpu_s = (cpu_after - cpu_before).max(0.0);
+        loaded.server_cpu_s = (after.0 - before.0).max(0.0);
+        loaded.others_cpu_s = (after.1 - before.1).max(0.0);
         (result, loaded)
     })
 }
@@ -116,7 +126,11 @@ fn sample(roots: &[i32], interrupt: &Interrupt, stop: &AtomicBool, finished: &In
             stop.store(true, Ordering::Relaxed);
         }
     }
-    let cpu = clock_gettime(ClockId::ThreadCPUTime);
-    loaded.sampler_cpu_s = cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9;
+    loaded.sampler_cpu_s = seconds(ClockId::ThreadCPUTime);
     loaded
+}
+
+fn seconds(clock: ClockId) -> f64 {
+    let time = clock_gettime(clock);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }

@@ -31,6 +31,8 @@ pub struct Measurement {
     /// Under load, at 10 Hz.
     pub pss_samples_mb: Vec<f64>,
     pub artefact_mb: Option<f64>,
+    /// The share of the CPUs' time that other programs took while the load ran.
+    pub others_share: Option<f64>,
 }
 
 impl Measurement {
@@ -93,7 +95,7 @@ impl Bench<'_> {
         let seconds = Duration::from_secs_f64;
         let load = |duration: Duration| {
             let generate = |stop: &AtomicBool| self.load(subject, &*instance, duration, stop);
-            weigh::while_loaded(&roots, self.interrupt, generate)
+            weigh::while_loaded(&roots, self.placement, self.interrupt, generate)
         };
         load(seconds(self.definition.warm_up_s)).0?;
         let (rate, loaded) = load(seconds(self.definition.duration_s));
@@ -102,6 +104,11 @@ impl Bench<'_> {
         measurement.req_per_s = Some(rate.per_second);
         measurement.cpu_us_per_req = ratio(loaded.server_cpu_s * 1e6, rate.requests);
         measurement.generator_cpu_us_per_req = ratio(rate.generator_cpu_s * 1e6, rate.requests);
+        // wrk is a program of its own, and yet not one of the others.
+        let wrk = if subject.generator == Generator::Wrk { rate.generator_cpu_s } else { 0.0 };
+        let cpus = self.placement.server_cpus.len() + self.placement.generator_cpus.len();
+        let all = self.definition.duration_s * cpus.max(1) as f64;
+        measurement.others_share = ratio((loaded.others_cpu_s - wrk).max(0.0), all);
         measurement.pss_samples_mb =
             loaded.samples.iter().map(|sample| sample.memory.pss as f64 / 1e6).collect();
         Ok(instance.stop()?)

@@ -78,10 +78,10 @@ fn conditions(record: &Record, workload: &str) -> String {
 
 fn cells(row: &Row) -> Vec<String> {
     let show = |value: Option<f64>| value.map_or("–".to_owned(), number);
-    let mark = match (&row.error, row.generator_bound) {
-        (Some(_), _) => "failed, see below",
-        (None, true) => "generator-bound",
-        (None, false) => "",
+    let marks = [(row.generator_bound, "generator-bound"), (row.disturbed, "disturbed")];
+    let marks: Vec<&str> = match row.error {
+        Some(_) => vec!["failed, see below"],
+        None => marks.iter().filter(|(set, _)| *set).map(|(_, mark)| *mark).collect(),
     };
     vec![
         row.target.clone(),
@@ -95,7 +95,7 @@ fn cells(row: &Row) -> Vec<String> {
         show(row.cold_start_ms),
         show(row.artefact_mb),
         row.errors.map_or("–".to_owned(), |errors| number(errors as f64)),
-        mark.to_owned(),
+        marks.join(", "),
     ]
 }
 

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::placement::Placement;
 use crate::record::{Cell, Load, Record};
 use crate::stats::{max, median, ratio};
 
@@ -9,6 +10,9 @@ use crate::stats::{max, median, ratio};
 const GENERATOR_BUSY: f64 = 0.95;
 /// …while the server uses less than this of its own is what limits the figure.
 const SERVER_BUSY: f64 = 0.9;
+
+/// Others that take more than this share of the CPUs of the run make its figures doubtful.
+pub const DISTURBED: f64 = 0.05;
 
 /// One target under one workload. What could not be measured is `null`.
 #[derive(Clone, Debug, Serialize)]
@@ -32,6 +36,8 @@ pub struct Row {
     pub errors: Option<u64>,
     /// The generator, not the server, was the limit: requests/s must not be ranked.
     pub generator_bound: bool,
+    /// Other programs, or the hypervisor, took CPU time from the run.
+    pub disturbed: bool,
     pub error: Option<String>,
 }
 
@@ -71,6 +77,7 @@ fn row(record: &Record, cell: &Cell) -> Row {
         artefact_mb: target.and_then(|target| target.artefact_bytes).map(mb),
         errors: load.map(|load| load.errors.total()),
         generator_bound: load.is_some_and(generator_bound),
+        disturbed: load.is_some_and(|load| disturbed(load, &record.placement, record.host.cpus)),
         error: cell.error.clone().or_else(|| cell.samples_error.clone()),
     }
 }
@@ -78,6 +85,12 @@ fn row(record: &Record, cell: &Cell) -> Row {
 fn generator_bound(load: &Load) -> bool {
     let server = ratio(load.server_cpu_s, load.wall_s * load.server_cpus as f64).unwrap_or(0.0);
     load.generator_busy >= GENERATOR_BUSY && server < SERVER_BUSY
+}
+
+fn disturbed(load: &Load, placement: &Placement, online: usize) -> bool {
+    let pinned = placement.server_cpus.len() + placement.generator_cpus.len();
+    let cpus = if pinned > 0 { pinned } else { online };
+    ratio(load.others_cpu_s, load.wall_s * cpus as f64).is_some_and(|share| share > DISTURBED)
 }
 
 fn mb(bytes: u64) -> f64 {
