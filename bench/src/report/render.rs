@@ -62,6 +62,15 @@ pub fn render(record: &Record, path: &Path, format: Format) -> String {
             text.push('\n');
         }
     }
+    let any = |set: fn(&Row) -> bool| rows.iter().any(|row| row.error.is_none() && set(row));
+    if any(|row| row.disturbed) {
+        text.push_str(
+            "disturbed: other programs took more than 5 % of the CPUs; run again on a quiet machine.\n\n",
+        );
+    }
+    if any(|row| row.generator_bound) {
+        text.push_str("generator-bound: requests/s are a lower bound; compare CPU per request.\n\n");
+    }
     text + &footer(record, path, format)
 }
 

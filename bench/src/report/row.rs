@@ -103,3 +103,63 @@ impl Row {
         self.req_per_s.is_some() && self.error.is_none()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// 2,000 requests in 10 s and 10 drained ones at a median of 2 MB, on one server and one generator CPU.
+    fn record(server_cpu_s: f64, generator_busy: f64, others_cpu_s: f64) -> Record {
+        let memory = |mb: u64| json!({"pss": mb * 1_000_000, "pss_anon": 0, "pss_file": 0, "pss_shmem": 0});
+        let sample = |mb| json!({"at_ms": 0.0, "processes": 1, "memory": memory(mb)});
+        let latency = json!({"mean_ms": 1.0, "p50_ms": 3.0, "p90_ms": 1.0, "p99_ms": 4.0, "p99_9_ms": 1.0, "max_ms": 1.0,
+            "quantiles": []});
+        let errors = json!({"connect": 1, "reset": 0, "timeout": 2, "status": 0, "body": 0, "closed": 0, "malformed": 0,
+            "unsent": 0});
+        let load = json!({"schedule": "closed", "connections": 1, "threads": 1, "window_s": 10.0, "requests": 2000,
+            "drained": 10, "errors": errors, "reconnects": 0, "latency": latency, "wall_s": 10.0,
+            "server_cpu_s": server_cpu_s, "others_cpu_s": others_cpu_s, "server_cpus": 1, "generator_cpu_s": 1.0,
+            "generator_busy": generator_busy});
+        let cell = |starts: &[f64]| {
+            json!({"target": "t", "workload": "w", "started": "", "error": null,
+            "cold_starts_ms": starts, "about": null, "idle": {"total": memory(1), "settled": true, "processes": []},
+            "warm_up_s": 1.0, "load": load, "samples": [sample(2), sample(9), sample(1)], "samples_error": null,
+            "sampler_cpu_s": 0.0, "after": null})
+        };
+        let record = json!({"schema": 1, "kind": "run", "started": "", "ended": null, "complete": true, "profile": "quick",
+            "host": {"label": "h", "cpu": "c", "cpus": 2, "memory_bytes": 1, "os": "o", "kernel": "k", "architecture": "a",
+                "virtualisation": "none", "tools": {}, "git": null},
+            "placement": {"server_cpus": [1], "generator_cpus": [0], "warning": null},
+            "targets": [{"definition": {"name": "t", "kind": "process"}, "artefact_bytes": 1_500_000}], "workloads": [],
+            "cells": [cell(&[5.0, 1.0]), cell(&[6.0])]});
+        serde_json::from_value(record).unwrap()
+    }
+
+    #[test]
+    fn figures_follow_from_the_samples() {
+        let row = rows(&record(2.01, 0.5, 0.0)).remove(0);
+        assert_eq!(
+            (row.req_per_s, row.pss_loaded_mb, row.req_per_s_per_mb),
+            (Some(200.0), Some(2.0), Some(100.0))
+        );
+        assert_eq!((row.pss_idle_mb, row.pss_peak_mb, row.pss_after_mb), (Some(1.0), Some(9.0), None));
+        assert_eq!((row.p50_ms, row.p99_ms, row.errors), (Some(3.0), Some(4.0), Some(3)));
+        // CPU counts for every answered request, cold starts for every cell of the target.
+        assert_eq!((row.cpu_us_per_req.map(f64::round), row.cold_start_ms), (Some(1000.0), Some(5.0)));
+        assert_eq!((row.artefact_mb, row.generator_bound, row.disturbed), (Some(1.5), false, false));
+        assert!(row.measured());
+    }
+
+    #[test]
+    fn marks_say_what_the_limit_was() {
+        let mark = |server, generator, others| {
+            let row = rows(&record(server, generator, others)).remove(0);
+            (row.generator_bound, row.disturbed)
+        };
+        assert_eq!(mark(8.9, 0.96, 0.9), (true, false));
+        assert_eq!(mark(9.1, 0.96, 0.0), (false, false));
+        assert_eq!(mark(5.0, 0.5, 1.1), (false, true));
+    }
+}
