@@ -14,6 +14,7 @@ use crate::load::{self, Outcome, Plan, REQUEST_TIMEOUT, Schedule};
 use crate::placement::Placement;
 use crate::progress::Progress;
 use crate::record::{self, Cell, Latency, Load};
+use crate::stats::ratio;
 use crate::target::Target;
 use crate::weigh::{self, Loaded};
 use crate::workload::Workload;
@@ -162,7 +163,7 @@ fn summary(outcome: &Outcome, plan: &Plan, loaded: &Loaded, placement: &Placemen
         },
         wall_s: outcome.wall.as_secs_f64(),
         server_cpu_s: loaded.server_cpu_s,
-        others_cpu_s: loaded.others_cpu_s,
+        others_share: ratio(loaded.others_cpu_s, loaded.available_cpu_s).unwrap_or(0.0),
         server_cpus: placement.server_count(),
         generator_cpu_s: outcome.cpu.as_secs_f64(),
         generator_busy: outcome.busy(),

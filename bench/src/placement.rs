@@ -22,9 +22,7 @@ impl Placement {
     /// # Errors
     /// When the list is malformed, names a CPU that this program may not use, or leaves none for the generator.
     pub fn here(server: Option<&str>) -> Result<Self> {
-        let set = sched_getaffinity(None).context("cannot read the CPUs that this program may use")?;
-        let usable: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|&cpu| set.is_set(cpu)).collect();
-        Self::choose(&usable, server)
+        Self::choose(&usable().context("cannot read the CPUs that this program may use")?, server)
     }
 
     fn choose(usable: &[usize], server: Option<&str>) -> Result<Self> {
@@ -52,6 +50,12 @@ impl Placement {
         Ok(Self { server_cpus, generator_cpus, warning: None })
     }
 
+    /// Every CPU of the run.
+    pub fn cpus(&self) -> Vec<usize> {
+        let pinned = [&self.server_cpus[..], &self.generator_cpus[..]].concat();
+        if pinned.is_empty() { usable().unwrap_or_default() } else { pinned }
+    }
+
     /// How many CPUs the server may use.
     pub fn server_count(&self) -> usize {
         self.server_cpus.len().max(1)
@@ -64,6 +68,11 @@ impl Placement {
     pub fn pin_scale(&self) -> io::Result<()> {
         pin(&self.generator_cpus)
     }
+}
+
+fn usable() -> io::Result<Vec<usize>> {
+    let set = sched_getaffinity(None)?;
+    Ok((0..CpuSet::MAX_CPU).filter(|&cpu| set.is_set(cpu)).collect())
 }
 
 /// Moves the calling thread to these CPUs; an empty list leaves it where it is.

@@ -94,8 +94,8 @@ pub struct Load {
     /// From the first connect to the last response; the CPU times are over this.
     pub wall_s: f64,
     pub server_cpu_s: f64,
-    /// CPU time that others took on the CPUs of the run, the hypervisor included.
-    pub others_cpu_s: f64,
+    /// The share of the time of the run's CPUs that others took, the hypervisor included.
+    pub others_share: f64,
     /// CPUs that the server may use.
     pub server_cpus: usize,
     pub generator_cpu_s: f64,

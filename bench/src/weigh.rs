@@ -56,6 +56,8 @@ pub struct Loaded {
     pub server_cpu_s: f64,
     /// CPU time on the CPUs of the run that neither the tree nor the scale used: other programs, the hypervisor.
     pub others_cpu_s: f64,
+    /// All the time that those CPUs had to give.
+    pub available_cpu_s: f64,
     /// What the sampling itself cost, in CPU seconds on a generator CPU.
     pub sampler_cpu_s: f64,
 }
@@ -90,20 +92,21 @@ pub fn while_loaded<T>(
     load: impl FnOnce(&AtomicBool) -> T,
 ) -> (T, Loaded) {
     let (stop, finished) = (AtomicBool::new(false), Interrupt::new());
-    let cpus = [&placement.server_cpus[..], &placement.generator_cpus[..]].concat();
+    let cpus = placement.cpus();
     thread::scope(|scope| {
         let sampler = scope.spawn(|| sample(roots, interrupt, &stop, &finished));
         let read = || {
             let server = proc::cpu_seconds(&proc::tree(roots));
             (server, proc::busy_seconds(&cpus) - server - seconds(ClockId::ProcessCPUTime))
         };
-        let before = read();
+        let (start, before) = (Instant::now(), read());
         let result = load(&stop);
         let after = read();
         finished.trigger();
         let mut loaded = sampler.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         loaded.server_cpu_s = (after.0 - before.0).max(0.0);
         loaded.others_cpu_s = (after.1 - before.1).max(0.0);
+        loaded.available_cpu_s = start.elapsed().as_secs_f64() * cpus.len() as f64;
         (result, loaded)
     })
 }

@@ -106,9 +106,7 @@ impl Bench<'_> {
         measurement.generator_cpu_us_per_req = ratio(rate.generator_cpu_s * 1e6, rate.requests);
         // wrk is a program of its own, and yet not one of the others.
         let wrk = if subject.generator == Generator::Wrk { rate.generator_cpu_s } else { 0.0 };
-        let cpus = self.placement.server_cpus.len() + self.placement.generator_cpus.len();
-        let all = self.definition.duration_s * cpus.max(1) as f64;
-        measurement.others_share = ratio((loaded.others_cpu_s - wrk).max(0.0), all);
+        measurement.others_share = ratio((loaded.others_cpu_s - wrk).max(0.0), loaded.available_cpu_s);
         measurement.pss_samples_mb =
             loaded.samples.iter().map(|sample| sample.memory.pss as f64 / 1e6).collect();
         Ok(instance.stop()?)

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use crate::placement::Placement;
 use crate::record::{Cell, Load, Record};
 use crate::stats::{max, median, ratio};
 
@@ -77,7 +76,7 @@ fn row(record: &Record, cell: &Cell) -> Row {
         artefact_mb: target.and_then(|target| target.artefact_bytes).map(mb),
         errors: load.map(|load| load.errors.total()),
         generator_bound: load.is_some_and(generator_bound),
-        disturbed: load.is_some_and(|load| disturbed(load, &record.placement, record.host.cpus)),
+        disturbed: load.is_some_and(|load| load.others_share > DISTURBED),
         error: cell.error.clone().or_else(|| cell.samples_error.clone()),
     }
 }
@@ -85,12 +84,6 @@ fn row(record: &Record, cell: &Cell) -> Row {
 fn generator_bound(load: &Load) -> bool {
     let server = ratio(load.server_cpu_s, load.wall_s * load.server_cpus as f64).unwrap_or(0.0);
     load.generator_busy >= GENERATOR_BUSY && server < SERVER_BUSY
-}
-
-fn disturbed(load: &Load, placement: &Placement, online: usize) -> bool {
-    let pinned = placement.server_cpus.len() + placement.generator_cpus.len();
-    let cpus = if pinned > 0 { pinned } else { online };
-    ratio(load.others_cpu_s, load.wall_s * cpus as f64).is_some_and(|share| share > DISTURBED)
 }
 
 fn mb(bytes: u64) -> f64 {
@@ -111,7 +104,7 @@ mod tests {
     use super::*;
 
     /// 2,000 requests in 10 s and 10 drained ones at a median of 2 MB, on one server and one generator CPU.
-    fn record(server_cpu_s: f64, generator_busy: f64, others_cpu_s: f64) -> Record {
+    fn record(server_cpu_s: f64, generator_busy: f64, others_share: f64) -> Record {
         let memory = |mb: u64| json!({"pss": mb * 1_000_000, "pss_anon": 0, "pss_file": 0, "pss_shmem": 0});
         let sample = |mb| json!({"at_ms": 0.0, "processes": 1, "memory": memory(mb)});
         let latency = json!({"mean_ms": 1.0, "p50_ms": 3.0, "p90_ms": 1.0, "p99_ms": 4.0, "p99_9_ms": 1.0, "max_ms": 1.0,
@@ -120,7 +113,7 @@ mod tests {
             "unsent": 0});
         let load = json!({"schedule": "closed", "connections": 1, "threads": 1, "window_s": 10.0, "requests": 2000,
             "drained": 10, "errors": errors, "reconnects": 0, "latency": latency, "wall_s": 10.0,
-            "server_cpu_s": server_cpu_s, "others_cpu_s": others_cpu_s, "server_cpus": 1, "generator_cpu_s": 1.0,
+            "server_cpu_s": server_cpu_s, "others_share": others_share, "server_cpus": 1, "generator_cpu_s": 1.0,
             "generator_busy": generator_busy});
         let cell = |starts: &[f64]| {
             json!({"target": "t", "workload": "w", "started": "", "error": null,
@@ -158,8 +151,8 @@ mod tests {
             let row = rows(&record(server, generator, others)).remove(0);
             (row.generator_bound, row.disturbed)
         };
-        assert_eq!(mark(8.9, 0.96, 0.9), (true, false));
+        assert_eq!(mark(8.9, 0.96, 0.04), (true, false));
         assert_eq!(mark(9.1, 0.96, 0.0), (false, false));
-        assert_eq!(mark(5.0, 0.5, 1.1), (false, true));
+        assert_eq!(mark(5.0, 0.5, 0.06), (false, true));
     }
 }
