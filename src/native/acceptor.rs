@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use socket2::{SockFilter, SockRef};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Notify, Semaphore, mpsc};
 
@@ -34,6 +35,28 @@ const BACKLOG: u32 = 4096;
 
 /// How long to leave the listener alone when the system has no file descriptor or memory for one more.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a handshake may be under way that was begun before the listener closes.
+const HANDSHAKE: Duration = Duration::from_millis(100);
+
+/// A classic BPF program that drops segments with SYN and without ACK: new connections, and nothing else.
+/// Connections inherit it from their listener, which is why it must let everything else pass.
+const NO_SYN: [SockFilter; 5] = {
+    const LOAD_BYTE: u16 = 0x30; // BPF_LD | BPF_B | BPF_ABS
+    const AND: u16 = 0x54; // BPF_ALU | BPF_AND | BPF_K
+    const JUMP_IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+    const RETURN: u16 = 0x06; // BPF_RET | BPF_K: how many bytes of the segment to keep
+    const FLAGS: u32 = 13; // where the TCP header has them
+    const SYN: u32 = 0x02;
+    const ACK: u32 = 0x10;
+    [
+        SockFilter::new(LOAD_BYTE, 0, 0, FLAGS),
+        SockFilter::new(AND, 0, 0, SYN | ACK),
+        SockFilter::new(JUMP_IF_EQUAL, 0, 1, SYN),
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+    ]
+};
 
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
@@ -74,10 +97,18 @@ impl Acceptor {
                 }
             }
         }
-        if let Ok(listener) = listener.into_std() {
-            while let Ok((stream, _)) = listener.accept() {
-                self.hand_over(stream).await;
-            }
+        self.close(listener).await;
+    }
+
+    /// Closing a listener resets the connections that the kernel has taken for it and nobody has accepted, so
+    /// first no more may come, then those that are there are taken.
+    async fn close(&self, listener: TcpListener) {
+        // Where the platform has no such filter a connection that comes at the very last moment is lost.
+        let _ = SockRef::from(&listener).attach_filter(&NO_SYN);
+        tokio::time::sleep(HANDSHAKE).await;
+        let Ok(listener) = listener.into_std() else { return };
+        while let Ok((stream, _)) = listener.accept() {
+            self.hand_over(stream).await;
         }
     }
 

@@ -88,9 +88,11 @@ pub fn serve(config: Config) -> io::Result<bool> {
     let runtime = runtime()?;
     runtime.block_on(async {
         let listeners = Listeners::bind(&server.config)?;
+        // Before the ready line, after which anybody may signal.
+        let signals = Signals::new();
         let team = team(&server, counts)?;
         listeners.announce()?;
-        Ok(run(server, listeners, team).await)
+        Ok(run(server, listeners, team, signals).await)
     })
 }
 
@@ -157,7 +159,7 @@ fn team(server: &Arc<Server>, counts: Vec<Arc<Counts>>) -> io::Result<Vec<Member
     Ok(team)
 }
 
-async fn run(server: Arc<Server>, listeners: Listeners, team: Vec<Member>) -> bool {
+async fn run(server: Arc<Server>, listeners: Listeners, team: Vec<Member>, signals: Signals) -> bool {
     let Config { limits, timeouts, .. } = server.config;
     let slots = Arc::new(Semaphore::new(limits.connections));
     let stop = Arc::new(Notify::new());
@@ -175,7 +177,6 @@ async fn run(server: Arc<Server>, listeners: Listeners, team: Vec<Member>) -> bo
         tokio::spawn(acceptor(Surface::Metrics, &slots).run(listener, Arc::new(Notify::new())));
     }
 
-    let signals = Signals::new();
     signals.next().await;
     log::event("draining", &[]);
     server.draining.store(true, Relaxed);

@@ -87,7 +87,7 @@ impl Watch {
 }
 
 /// How long an idle connection is kept when it is to be closed: a request may be on its way already.
-pub const GRACE: Duration = Duration::from_millis(500);
+pub const GRACE: Duration = Duration::from_secs(1);
 
 /// How often connections are looked at: a quarter of the shortest timeout, but never a busy loop.
 pub fn tick(timeouts: &Timeouts) -> Duration {
@@ -131,7 +131,9 @@ mod tests {
     #[test]
     fn a_new_connection_has_the_head_timeout_and_hurry_shortens_idleness_alone() {
         assert_eq!(expires(&Watch::default(), false), Some(1001));
-        assert_eq!(expires(&Watch::default(), true), Some(501));
+        let watch = Watch::default();
+        watch.enter(Phase::Idle, 0);
+        assert_eq!(expires(&watch, true), Some(1001));
         let watch = Watch::default();
         watch.enter(Phase::Response, 0);
         assert_eq!(expires(&watch, true), Some(3001));

@@ -19,8 +19,10 @@ pub struct Worker {
     pub counts: Arc<Counts>,
     /// Connections handed to this worker and not closed yet.
     pub open: AtomicUsize,
-    started: Instant,
-    /// Milliseconds since `started`, as of the last sweep or accept: precise enough for timeouts, free to read.
+    /// When `now_ms` was set last.
+    looked: Mutex<Instant>,
+    /// The clock of the time-outs, in milliseconds: set at each sweep and accept, free to read in between. It
+    /// stands still while the worker itself is held up, so that a stall of ours is not held against clients.
     now_ms: AtomicU64,
     watches: Mutex<Vec<Arc<Watch>>>,
     arrived: Notify,
@@ -62,7 +64,7 @@ impl Worker {
             server,
             counts,
             open: AtomicUsize::new(0),
-            started: Instant::now(),
+            looked: Mutex::new(Instant::now()),
             now_ms: AtomicU64::new(0),
             watches: Mutex::default(),
             arrived: Notify::new(),
@@ -97,7 +99,12 @@ impl Worker {
     }
 
     fn advance_clock(&self) {
-        self.now_ms.store(self.started.elapsed().as_millis() as u64, Relaxed);
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let passed = looked.elapsed();
+        // Keep the rest of a millisecond for the next look.
+        *looked += Duration::from_millis(passed.as_millis() as u64);
+        let passed = passed.min(watch::tick(&self.server.config.timeouts) * 2);
+        self.now_ms.store(self.now_ms() + passed.as_millis() as u64, Relaxed);
     }
 
     fn watches(&self) -> MutexGuard<'_, Vec<Arc<Watch>>> {
