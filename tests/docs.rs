@@ -1,0 +1,120 @@
+//! The documents against the tree and the program: paths, commands, flags, routes and metric names exist.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use common::Server;
+
+const DOCUMENTS: [&str; 4] = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/METHODOLOGY.md"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// What stands between backticks on one line, with fenced blocks left out.
+fn quoted(document: &str) -> Vec<String> {
+    let mut fenced = false;
+    let prose = document.lines().filter(|line| {
+        fenced ^= line.starts_with("```");
+        !fenced && !line.starts_with("```")
+    });
+    prose.flat_map(|line| line.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+/// Targets of Markdown links.
+fn links(document: &str) -> impl Iterator<Item = &str> {
+    document.split("](").skip(1).filter_map(|rest| rest.split(')').next())
+}
+
+fn is_path(text: &str) -> bool {
+    let known = ["src/", "tests/", "bench/", "Cargo.toml", "Makefile", "README.md"];
+    known.iter().any(|start| text.starts_with(start)) && !text.contains(' ')
+}
+
+#[test]
+fn every_path_that_the_documents_name_exists() {
+    for name in DOCUMENTS {
+        let document = read(name);
+        let local = links(&document).filter(|link| !link.starts_with("http") && !link.starts_with('#'));
+        let beside = Path::new(name).parent().expect("a file has a directory");
+        for link in local {
+            assert!(root().join(beside).join(link).exists(), "{name} links to {link}");
+        }
+        for path in quoted(&document).iter().filter(|text| is_path(text)) {
+            assert!(root().join(path).exists(), "{name} names {path}");
+        }
+    }
+}
+
+#[test]
+fn every_make_target_that_the_documents_name_exists() {
+    let makefile = read("Makefile");
+    for name in DOCUMENTS {
+        let document = read(name);
+        for (at, _) in document.match_indices("make ") {
+            // Commands stand in backticks or on lines of their own; elsewhere the word is prose.
+            if !document[..at].ends_with(['`', '\n']) && !document[..at].ends_with("$ ") {
+                continue;
+            }
+            let rest = &document[at + "make ".len()..];
+            let target: String = rest.chars().take_while(char::is_ascii_lowercase).collect();
+            assert!(makefile.contains(&format!("\n{target}:")), "{name} names make {target}");
+        }
+    }
+}
+
+/// README holds the program's own help. `README=write` renews it.
+#[test]
+fn readme_shows_the_help_of_this_version() {
+    let help =
+        Command::new(env!("CARGO_BIN_EXE_ounce")).arg("--help").output().expect("the binary runs").stdout;
+    let help = format!("\n```text\n{}```\n", String::from_utf8(help).expect("text"));
+    let (begin, end) = ("<!-- help:begin -->", "<!-- help:end -->");
+    let readme = read("README.md");
+    let (head, rest) = readme.split_once(begin).expect("the begin marker");
+    let (shown, tail) = rest.split_once(end).expect("the end marker");
+    if std::env::var_os("README").is_some_and(|value| value == "write") {
+        fs::write(root().join("README.md"), format!("{head}{begin}{help}{end}{tail}"))
+            .expect("it can be written");
+    } else {
+        assert_eq!(shown, help, "renew it: README=write cargo test --test docs");
+    }
+}
+
+#[test]
+fn readme_lists_every_route_and_no_other() {
+    let readme = read("README.md");
+    let documented: Vec<_> =
+        quoted(&readme).iter().filter_map(|text| text.strip_prefix("GET ").map(str::to_owned)).collect();
+    let declared: Vec<_> = ounce::router::ROUTES.iter().map(|route| route.path.to_owned()).collect();
+    let missing: Vec<_> = declared.iter().filter(|path| !documented.contains(path)).collect();
+    let unknown: Vec<_> = documented.iter().filter(|path| !declared.contains(path)).collect();
+    assert!(missing.is_empty() && unknown.is_empty(), "missing: {missing:?}, unknown: {unknown:?}");
+}
+
+#[test]
+fn readme_lists_every_metric_and_no_other() {
+    let server = Server::start(&[]);
+    server.get("/api/light");
+    let metrics = server.get("/metrics");
+    let exposed: Vec<_> = metrics
+        .text()
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next().map(str::to_owned))
+        .collect();
+    let is_name =
+        |text: &&String| ["http_", "process_", "ounce_"].iter().any(|start| text.starts_with(start));
+    let mut documented: Vec<_> = quoted(&read("README.md")).iter().filter(is_name).cloned().collect();
+    documented.sort();
+    documented.dedup();
+    let missing: Vec<_> = exposed.iter().filter(|name| !documented.contains(name)).collect();
+    let unknown: Vec<_> = documented.iter().filter(|name| !exposed.contains(name)).collect();
+    assert!(missing.is_empty() && unknown.is_empty(), "missing: {missing:?}, unknown: {unknown:?}");
+}
