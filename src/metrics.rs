@@ -301,3 +301,53 @@ pub fn text(registry: &Registry) -> String {
     // Encoding fails only for families without metrics, which the registry leaves out.
     TextEncoder.encode_to_string(&registry.gather()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+    use crate::problem::Problem;
+    use crate::router::Surface;
+
+    #[test]
+    fn workers_are_summed() {
+        let workers: Vec<_> = (0..3).map(|_| Arc::new(Counts::default())).collect();
+        let target = Target::find(&Method::GET, "/api/light", Surface::Everything);
+        for (index, worker) in workers.iter().enumerate() {
+            worker.begin();
+            worker.end(&target, StatusCode::OK, Duration::from_millis(3 * index as u64), 0, 10);
+        }
+        workers[0].begin();
+        let registry = registry("test");
+        registry.register(Box::new(Requests::new(workers))).unwrap();
+        let text = text(&registry);
+        for line in [
+            r#"http_requests_total{method="GET",route="/api/light",status="200"} 3"#,
+            r#"http_request_duration_seconds_bucket{method="GET",route="/api/light",le="0.0025"} 1"#,
+            r#"http_request_duration_seconds_bucket{method="GET",route="/api/light",le="0.005"} 2"#,
+            r#"http_request_duration_seconds_bucket{method="GET",route="/api/light",le="+Inf"} 3"#,
+            r#"http_request_duration_seconds_count{method="GET",route="/api/light"} 3"#,
+            r#"http_response_size_bytes_sum{method="GET",route="/api/light"} 30"#,
+            "http_requests_inprogress 1",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn every_error_has_its_status_listed() {
+        for problem in [
+            Problem::Malformed,
+            Problem::NotFound,
+            Problem::MethodNotAllowed { allow: String::new() },
+            Problem::Timeout,
+            Problem::TooLarge { limit: 0 },
+            Problem::UriTooLong,
+            Problem::HeadersTooLarge,
+            Problem::Unavailable(""),
+        ] {
+            assert!(STATUSES.contains(&problem.status().as_u16()), "{problem:?}");
+        }
+    }
+}
