@@ -171,7 +171,9 @@ fn a_client_that_asks_first_is_told_before_it_sends_the_body() {
 #[test]
 fn garbage_is_turned_away() {
     let server = Server::start(&[]);
-    let garbage: [&[u8]; 6] = [
+    let garbage: [&[u8]; 8] = [
+        b"GET /api/light HTTP/1.1\r\n\r\n",
+        b"GET /api/light HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
         b"hello\r\n\r\n",
         b"GET /api/light HTTP/1.1\r\nhost : space before colon\r\n\r\n",
@@ -188,7 +190,7 @@ fn garbage_is_turned_away() {
         400,
     );
     let metrics = server.get("/metrics");
-    let rejected = r#"http_requests_total{method="other",route="unmatched",status="400"} 6"#;
+    let rejected = r#"http_requests_total{method="other",route="unmatched",status="400"} 8"#;
     assert!(metrics.text().contains(rejected), "{}", metrics.text());
 }
 

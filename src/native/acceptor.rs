@@ -92,7 +92,7 @@ impl Acceptor {
                             &[("error", log::Field::Text(&error.to_string()))],
                         );
                     }
-                    self.server.set_crowded(true);
+                    self.crowded(true);
                     tokio::time::sleep(PAUSE).await;
                 }
             }
@@ -112,15 +112,22 @@ impl Acceptor {
         }
     }
 
+    /// The metrics port has slots of its own, and says nothing about the service's.
+    fn crowded(&self, crowded: bool) {
+        if self.surface != Surface::Metrics {
+            self.server.set_crowded(crowded);
+        }
+    }
+
     /// Waits for a free slot first. While somebody waits, connections are wanted back.
     async fn hand_over(&self, stream: std::net::TcpStream) {
         let permit = match self.slots.clone().try_acquire_owned() {
             Ok(permit) => {
-                self.server.set_crowded(false);
+                self.crowded(false);
                 permit
             }
             Err(_) => {
-                self.server.set_crowded(true);
+                self.crowded(true);
                 let permit = self.slots.clone().acquire_owned().await;
                 permit.expect("the semaphore is never closed")
             }

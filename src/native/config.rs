@@ -100,7 +100,7 @@ const SETTINGS: &[Setting] = &[
         value: "N",
         default: "4096",
         help: "connections open at once; more wait until one closes",
-        set: |config, text| number(text, 1).map(|n| config.limits.connections = n),
+        set: |config, text| number(text, MOST_CONNECTIONS).map(|n| config.limits.connections = n),
     },
     Setting {
         flag: "max-body",
@@ -296,24 +296,22 @@ fn log_format(text: &str) -> Result<LogFormat, String> {
     }
 }
 
-fn number(text: &str, least: usize) -> Result<usize, String> {
+fn number(text: &str, most: usize) -> Result<usize, String> {
     match text.parse() {
-        Ok(n) if n >= least => Ok(n),
-        _ => Err(format!("is not a whole number of at least {least}")),
+        Ok(n) if (1..=most).contains(&n) => Ok(n),
+        _ => Err(format!("is not a whole number from 1 to {most}")),
     }
 }
 
-/// More threads than this is a slip of the finger.
+/// More than these is a slip of the finger.
 const MOST_WORKERS: usize = 1024;
+const MOST_CONNECTIONS: usize = 1_000_000;
 
 fn workers(text: &str) -> Result<usize, String> {
     match text {
         // Affinity, and the quota of the cgroup (v1 and v2), rounded down.
         "auto" => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
-        _ => number(text, 1).and_then(|n| match n {
-            ..=MOST_WORKERS => Ok(n),
-            _ => Err(format!("is more than {MOST_WORKERS}")),
-        }),
+        _ => number(text, MOST_WORKERS),
     }
 }
 

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -52,10 +52,29 @@ impl Connection {
         self.watch.enter(phase, self.worker.now_ms());
     }
 
+    /// An answer to what cannot be a request. Counted, and the connection's last.
+    fn refuse(&self, problem: Problem) -> Response<Full<Bytes>> {
+        self.count_refused(&problem);
+        self.turned_away.store(true, Relaxed);
+        let mut response = problem.into_reply().into_response(HeaderMap::new());
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        self.enter(Phase::Response);
+        response
+    }
+
+    fn count_refused(&self, problem: &Problem) {
+        if self.worker.server.config.metrics {
+            self.worker.counts.reject(problem.status());
+        }
+    }
+
     async fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
     ) -> Result<Response<Full<Bytes>>, Infallible> {
+        if !names_its_host(&request) {
+            return Ok(self.refuse(Problem::Malformed));
+        }
         let has_body = !request.body().is_end_stream();
         self.enter(if has_body { Phase::Body } else { Phase::Handler });
         let request = request.map(|body| Upload { body, connection: &self });
@@ -69,6 +88,15 @@ impl Connection {
         }
         self.enter(Phase::Response);
         Ok(response)
+    }
+}
+
+/// RFC 9112, section 3.2: a request of HTTP/1.1 has exactly one `Host`.
+fn names_its_host(request: &Request<Incoming>) -> bool {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    match hosts.next() {
+        Some(_) => hosts.next().is_none(),
+        None => request.version() == Version::HTTP_10,
     }
 }
 
@@ -151,10 +179,7 @@ impl Io {
 
     /// The client sent something that hyper cannot serve, or sends it too slowly: tells it so, once.
     fn reject(&mut self, problem: Problem) {
-        let server = &self.connection.worker.server;
-        if server.config.metrics {
-            self.connection.worker.counts.reject(problem.status());
-        }
+        self.connection.count_refused(&problem);
         let answer = raw(problem);
         // The send buffer is empty, so a few hundred bytes fit; and when not, there is nobody to wait for.
         let stream = self.stream().get_mut().inner_mut();

@@ -186,9 +186,11 @@ async fn run(server: Arc<Server>, listeners: Listeners, team: Vec<Member>, signa
         stop.notify_one();
         let closed = async {
             let _ = accepting.await;
+            // The permits are given back at once: they tell how many connections are left.
             let _ = slots.acquire_many(limits.connections as u32).await;
         };
-        tokio::time::timeout(timeouts.shutdown, closed).await.is_ok()
+        let _ = tokio::time::timeout(timeouts.shutdown, closed).await;
+        slots.available_permits() == limits.connections
     };
     let drained = tokio::select! {
         drained = drain => drained,
