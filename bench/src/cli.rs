@@ -45,10 +45,10 @@ fn run_command(args: &RunArgs) -> Result<ExitCode> {
         args.workloads_file.clone().unwrap_or_else(|| data::bench_dir().join("workloads.toml"));
     let profile = profile(args);
     let workloads = profile.choose(&workload::read(&workloads_file)?, &args.workload)?;
-    let placement = Placement::here(args.server_cpus.as_deref())?;
+    let placement = Placement::here(args.place.server_cpus.as_deref())?;
     let interrupt = Interrupt::on_signals().context("cannot watch for signals")?;
-    let records_dir = records_dir(args.records_dir.as_deref());
-    let host = Host::here(args.host_label.as_deref());
+    let records_dir = records_dir(args.place.records_dir.as_deref());
+    let host = Host::here(args.place.host_label.as_deref());
     let plan = Run {
         targets: &targets,
         workloads: &workloads,
@@ -140,9 +140,9 @@ fn gate_command(args: &GateArgs) -> Result<ExitCode> {
     let interrupt = Interrupt::on_signals().context("cannot watch for signals")?;
     let options = gate::Options {
         file: &file,
-        records_dir: &records_dir(args.records_dir.as_deref()),
-        host: Host::here(args.host_label.as_deref()),
-        placement: Placement::here(args.server_cpus.as_deref())?,
+        records_dir: &records_dir(args.place.records_dir.as_deref()),
+        host: Host::here(args.place.host_label.as_deref()),
+        placement: Placement::here(args.place.server_cpus.as_deref())?,
         rounds: args.rounds,
         duration: args.duration,
     };

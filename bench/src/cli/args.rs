@@ -50,6 +50,20 @@ pub struct Output {
     pub markdown: bool,
 }
 
+/// Where a measurement takes place, and where its record goes.
+#[derive(Args)]
+pub struct Place {
+    /// Where the record is written [default: bench/records]
+    #[arg(long)]
+    pub records_dir: Option<PathBuf>,
+    /// What the record calls this machine [default: its host name]
+    #[arg(long)]
+    pub host_label: Option<String>,
+    /// CPUs of the server, such as 1,3-4 [default: the last one]
+    #[arg(long)]
+    pub server_cpus: Option<String>,
+}
+
 #[derive(Args)]
 pub struct RunArgs {
     #[arg(long, value_enum, default_value = "quick")]
@@ -73,15 +87,8 @@ pub struct RunArgs {
     pub rate: Option<f64>,
     #[command(flatten)]
     pub output: Output,
-    /// Where records are written [default: bench/records]
-    #[arg(long)]
-    pub records_dir: Option<PathBuf>,
-    /// What the record calls this machine [default: its host name]
-    #[arg(long)]
-    pub host_label: Option<String>,
-    /// CPUs of the server, such as 1,3-4 [default: the last one]
-    #[arg(long)]
-    pub server_cpus: Option<String>,
+    #[command(flatten)]
+    pub place: Place,
 }
 
 #[derive(Args)]
@@ -105,15 +112,8 @@ pub struct GateArgs {
     /// Seconds of load a subject and round, instead of the file's
     #[arg(long, value_parser = seconds)]
     pub duration: Option<Duration>,
-    /// Where the record is written [default: bench/records]
-    #[arg(long)]
-    pub records_dir: Option<PathBuf>,
-    /// What the record calls this machine [default: its host name]
-    #[arg(long)]
-    pub host_label: Option<String>,
-    /// CPUs of the server, such as 1,3-4 [default: the last one]
-    #[arg(long)]
-    pub server_cpus: Option<String>,
+    #[command(flatten)]
+    pub place: Place,
 }
 
 #[derive(Args)]
