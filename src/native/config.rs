@@ -1,9 +1,13 @@
 //! Configuration: `OUNCE_*` variables and a flag for each, read through one table, typed once, all mistakes
 //! reported together.
 
+mod values;
+
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
+
+use self::values::{address, bytes, log_format, name, number, switch, time, workers};
 
 /// What `ounce serve` runs with.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,7 +104,7 @@ const SETTINGS: &[Setting] = &[
         value: "N",
         default: "4096",
         help: "connections open at once; more wait until one closes",
-        set: |config, text| number(text, MOST_CONNECTIONS).map(|n| config.limits.connections = n),
+        set: |config, text| number(text, values::MOST_CONNECTIONS).map(|n| config.limits.connections = n),
     },
     Setting {
         flag: "max-body",
@@ -275,85 +279,6 @@ pub fn help() -> String {
     text
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| "is not an address with a port, such as 0.0.0.0:8080 or [::]:8080".into())
-}
-
-fn switch(text: &str) -> Result<bool, String> {
-    match text {
-        "on" | "true" | "1" => Ok(true),
-        "off" | "false" | "0" => Ok(false),
-        _ => Err("is neither on nor off".into()),
-    }
-}
-
-fn log_format(text: &str) -> Result<LogFormat, String> {
-    match text {
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        "off" => Ok(LogFormat::Off),
-        _ => Err("is not text, json or off".into()),
-    }
-}
-
-fn number(text: &str, most: usize) -> Result<usize, String> {
-    match text.parse() {
-        Ok(n) if (1..=most).contains(&n) => Ok(n),
-        _ => Err(format!("is not a whole number from 1 to {most}")),
-    }
-}
-
-/// More than these is a slip of the finger.
-const MOST_WORKERS: usize = 1024;
-const MOST_CONNECTIONS: usize = 1_000_000;
-
-fn workers(text: &str) -> Result<usize, String> {
-    match text {
-        // Affinity, and the quota of the cgroup (v1 and v2), rounded down.
-        "auto" => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
-        _ => number(text, MOST_WORKERS),
-    }
-}
-
-fn bytes(text: &str, least: usize) -> Result<usize, String> {
-    let lower = text.to_ascii_lowercase();
-    let (digits, unit) = match lower.strip_suffix('k') {
-        Some(digits) => (digits, 1024),
-        None => lower.strip_suffix('m').map_or((lower.as_str(), 1), |digits| (digits, 1024 * 1024)),
-    };
-    match digits.parse::<usize>().ok().and_then(|n| n.checked_mul(unit)) {
-        Some(n) if n >= least => Ok(n),
-        _ => Err(format!("is not a size in bytes of at least {least}, such as 4096, 16k or 1m")),
-    }
-}
-
-/// Longer than this is taken for a mistake, and would overflow clocks.
-const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
-
-fn time(text: &str, least_ms: u64) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60 * 1000,
-        _ => 0,
-    };
-    let time = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(unit)).filter(|_| unit > 0);
-    match time.map(Duration::from_millis) {
-        Some(time) if time >= Duration::from_millis(least_ms) && time <= LONGEST => Ok(time),
-        _ => Err(format!("is not a time from {least_ms}ms to a week, such as 500ms, 10s or 2m")),
-    }
-}
-
-fn name(text: &str) -> Result<String, String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    if !text.is_empty() && text.len() <= 64 && text.chars().all(plain) {
-        Ok(text.into())
-    } else {
-        Err("is not a name of up to 64 letters, digits, '-', '_' or '.'".into())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -401,13 +326,6 @@ mod tests {
             sources,
             ["--colour", "--log", "--listen", "OUNCE_WORKERS", "OUNCE_HEADER_TIMEOUT", "--idle-timeout"]
         );
-    }
-
-    #[test]
-    fn numbers_that_overflow_are_mistakes() {
-        assert!(bytes("99999999999999999999", 0).is_err() && bytes("18446744073709551615k", 0).is_err());
-        assert!(time("18446744073709551615m", 0).is_err() && time("10", 0).is_err() && time("", 0).is_err());
-        assert!(workers("100000").is_err());
     }
 
     #[test]

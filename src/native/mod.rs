@@ -10,27 +10,26 @@ pub mod log;
 mod measure;
 pub mod probe;
 mod process;
+mod signals;
 mod watch;
 mod worker;
 
-use std::future;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Instant;
 
 use prometheus::Registry;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::low_level::pipe;
-use tokio::net::{TcpListener, UnixStream};
+use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::task::JoinHandle;
 
 use self::acceptor::{Acceptor, Member};
 use self::config::Config;
+use self::signals::Signals;
 use self::worker::Worker;
 use crate::metrics::{self, Counts};
 use crate::router::Surface;
@@ -160,72 +159,52 @@ fn team(server: &Arc<Server>, counts: Vec<Arc<Counts>>) -> io::Result<Vec<Member
 }
 
 async fn run(server: Arc<Server>, listeners: Listeners, team: Vec<Member>, signals: Signals) -> bool {
-    let Config { limits, timeouts, .. } = server.config;
-    let slots = Arc::new(Semaphore::new(limits.connections));
+    let slots = Arc::new(Semaphore::new(server.config.limits.connections));
     let stop = Arc::new(Notify::new());
-    let surface = if listeners.metrics.is_some() { Surface::Service } else { Surface::Everything };
-    let acceptor = |surface, slots: &Arc<Semaphore>| Acceptor {
-        server: server.clone(),
-        surface,
-        slots: slots.clone(),
-        team: team.clone(),
-    };
-    let accepting = tokio::spawn(acceptor(surface, &slots).run(listeners.service, stop.clone()));
-    if let Some(listener) = listeners.metrics {
-        // It is never stopped: how the drain goes is worth watching.
-        let slots = Arc::new(Semaphore::new(METRICS_CONNECTIONS));
-        tokio::spawn(acceptor(Surface::Metrics, &slots).run(listener, Arc::new(Notify::new())));
-    }
-
+    let accepting = accept(&server, listeners, &team, &slots, &stop);
     signals.next().await;
     log::event("draining", &[]);
     server.draining.store(true, Relaxed);
-    let drain = async {
-        tokio::time::sleep(timeouts.drain_delay).await;
-        server.closing.store(true, Relaxed);
-        stop.notify_one();
-        let closed = async {
-            let _ = accepting.await;
-            // The permits are given back at once: they tell how many connections are left.
-            let _ = slots.acquire_many(limits.connections as u32).await;
-        };
-        let _ = tokio::time::timeout(timeouts.shutdown, closed).await;
-        slots.available_permits() == limits.connections
-    };
     let drained = tokio::select! {
-        drained = drain => drained,
-        _ = signals.next() => false,
+        drained = drain(&server, accepting, &slots, &stop) => drained,
+        // Once more: at once, please.
+        () = signals.next() => false,
     };
     team.iter().for_each(|member| member.worker.flush_log());
     log::event("stopped", &[("drained", log::Field::Text(if drained { "yes" } else { "no" }))]);
     drained
 }
 
-/// SIGTERM and SIGINT, where the platform has signals.
-///
-/// Not tokio's: it keeps a channel for each of 64 signals, 30 KB that would show in the idle footprint.
-struct Signals(Option<UnixStream>);
-
-impl Signals {
-    fn new() -> Self {
-        Signals(Self::register().ok())
+/// Starts to take connections; the task ends some time after `stop`.
+fn accept(
+    server: &Arc<Server>,
+    listeners: Listeners,
+    team: &[Member],
+    slots: &Arc<Semaphore>,
+    stop: &Arc<Notify>,
+) -> JoinHandle<()> {
+    let acceptor = |surface, slots| Acceptor { server: server.clone(), surface, slots, team: team.to_vec() };
+    let mut surface = Surface::Everything;
+    if let Some(listener) = listeners.metrics {
+        surface = Surface::Service;
+        // It is never stopped: how the drain goes is worth watching.
+        let slots = Arc::new(Semaphore::new(METRICS_CONNECTIONS));
+        tokio::spawn(acceptor(Surface::Metrics, slots).run(listener, Arc::new(Notify::new())));
     }
+    tokio::spawn(acceptor(surface, slots.clone()).run(listeners.service, stop.clone()))
+}
 
-    fn register() -> io::Result<UnixStream> {
-        let (ours, handlers) = StdUnixStream::pair()?;
-        ours.set_nonblocking(true)?;
-        pipe::register(SIGTERM, handlers.try_clone()?)?;
-        pipe::register(SIGINT, handlers)?;
-        UnixStream::from_std(ours)
-    }
-
-    async fn next(&self) {
-        let Some(stream) = &self.0 else { return future::pending().await };
-        // The handler writes one byte a signal.
-        while stream.readable().await.is_ok() {
-            if matches!(stream.try_read(&mut [0]), Ok(1)) {
-                return;
-            }
-        }
-    }
+/// Serves on for the drain delay, then lets every connection come to its end. False when some had to be cut off.
+async fn drain(server: &Server, accepting: JoinHandle<()>, slots: &Semaphore, stop: &Notify) -> bool {
+    let Config { limits, timeouts, .. } = &server.config;
+    tokio::time::sleep(timeouts.drain_delay).await;
+    server.closing.store(true, Relaxed);
+    stop.notify_one();
+    let closed = async {
+        let _ = accepting.await;
+        // The permits are given back at once: they tell how many connections are left.
+        let _ = slots.acquire_many(limits.connections as u32).await;
+    };
+    let _ = tokio::time::timeout(timeouts.shutdown, closed).await;
+    slots.available_permits() == limits.connections
 }
