@@ -1,7 +1,7 @@
 //! Boundary to Linux: sockets, threads, signals and the command line.
 //!
-//! In the order that a connection passes them: `acceptor`, `worker`, `connection` (with `watch` for its
-//! time-outs and `measure` for its metrics), then [`crate::service`].
+//! In the order that a connection passes them: `acceptor`, `worker`, `connection` (with `socket` beneath it, `watch`
+//! for its time-outs and `measure` for its metrics), then [`crate::service`].
 
 mod acceptor;
 pub mod config;
@@ -11,6 +11,7 @@ mod measure;
 pub mod probe;
 mod process;
 mod signals;
+mod socket;
 mod watch;
 mod worker;
 
