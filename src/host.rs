@@ -10,7 +10,7 @@ use crate::router::{Surface, Target};
 
 /// The platform, as the service sees it.
 pub trait Host {
-    /// A request being handled; dropping it unfinished means that the client went away.
+    /// A request being handled; dropped without an end when it is cut off.
     type Exchange<'a>: Exchange
     where
         Self: 'a;

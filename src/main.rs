@@ -13,6 +13,7 @@ fn main() -> std::process::ExitCode {
 #[cfg(not(target_family = "wasm"))]
 mod cli {
     use std::env;
+    use std::io::{self, Write};
     use std::process::ExitCode;
 
     use ounce::native::config::{self, Config};
@@ -22,15 +23,28 @@ mod cli {
     const USAGE: u8 = 64;
 
     pub fn main() -> ExitCode {
-        let args = env::args_os().map(|arg| arg.to_string_lossy().into_owned());
-        let mut args = args.skip(1).peekable();
+        let args: Vec<String> =
+            env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+        if args.iter().any(|arg| matches!(arg.as_str(), "--help" | "-h")) {
+            return help();
+        }
+        let mut args = args.into_iter().peekable();
         match args.peek().map(String::as_str) {
-            Some("--help" | "-h" | "help") => help(),
+            Some("help") => help(),
             Some("--version" | "-V") => version(),
             Some("health") => health(args.skip(1)),
             Some("serve") => serve(args.skip(1)),
             _ => serve(args),
         }
+    }
+
+    /// An output that cannot be written to is no reason to panic, or to exit with another code.
+    fn say(mut output: impl Write, text: &str) {
+        let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+    }
+
+    fn complain(text: impl std::fmt::Display) {
+        say(io::stderr(), &format!("ounce: {text}\n"));
     }
 
     fn serve(args: impl Iterator<Item = String>) -> ExitCode {
@@ -43,24 +57,23 @@ mod cli {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,
             Err(error) => {
-                eprintln!("ounce: {error}");
+                complain(error);
                 ExitCode::FAILURE
             }
         }
     }
 
-    fn health(mut args: impl Iterator<Item = String>) -> ExitCode {
-        let url = match args.next() {
-            Some(url) if !url.starts_with("--") => url,
-            flag => match read(flag.into_iter().chain(args)) {
-                Ok(config) => probe::default_url(config.listen),
-                Err(exit) => return exit,
-            },
+    fn health(args: impl Iterator<Item = String>) -> ExitCode {
+        let mut args = args.peekable();
+        let url = args.next_if(|arg| !arg.starts_with('-'));
+        let config = match read(args) {
+            Ok(config) => config,
+            Err(exit) => return exit,
         };
-        match probe::ask(&url) {
+        match probe::ask(&url.unwrap_or_else(|| probe::default_url(config.listen))) {
             Ok(()) => ExitCode::SUCCESS,
             Err(why) => {
-                eprintln!("ounce: {why}");
+                complain(why);
                 ExitCode::FAILURE
             }
         }
@@ -70,7 +83,7 @@ mod cli {
         Config::read(args, |name| Some(env::var_os(name)?.to_string_lossy().into_owned())).map_err(
             |mistakes| {
                 for mistake in mistakes {
-                    eprintln!("ounce: {mistake}");
+                    complain(mistake);
                 }
                 ExitCode::from(USAGE)
             },
@@ -78,12 +91,12 @@ mod cli {
     }
 
     fn version() -> ExitCode {
-        println!("ounce {} ({})", env!("CARGO_PKG_VERSION"), config::VARIANT);
+        say(io::stdout(), &format!("ounce {} ({})\n", env!("CARGO_PKG_VERSION"), config::VARIANT));
         ExitCode::SUCCESS
     }
 
     fn help() -> ExitCode {
-        print!(
+        let text = format!(
             "\
 A tiny HTTP service: probes, health, metrics.
 
@@ -98,6 +111,7 @@ Exit codes: 0 after a clean stop, 1 on failure or when requests were cut off, 64
 ",
             config::help()
         );
+        say(io::stdout(), &text);
         ExitCode::SUCCESS
     }
 }

@@ -26,9 +26,9 @@ pub const SECONDS: &[f64] = &[
 /// Upper bounds of the body sizes, in bytes.
 pub const BYTES: &[f64] = &[0.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7];
 
-/// Every status that the service answers with; 499 counts clients that left before their answer.
+/// Every status that the service answers with.
 pub const STATUSES: &[u16] =
-    &[200, 202, 400, 401, 403, 404, 405, 408, 409, 413, 414, 415, 422, 429, 431, 499, 500, 501, 503];
+    &[200, 202, 400, 401, 403, 404, 405, 408, 409, 413, 414, 415, 422, 429, 431, 500, 501, 503];
 
 /// A number that one thread writes and any thread reads.
 #[derive(Default)]
@@ -94,7 +94,7 @@ impl Series {
 
 const SERIES: usize = (ROUTES.len() + 1) * Verb::ALL.len();
 
-/// What one worker has counted. Only the worker's own thread may call `begin`, `end` and `cancel`.
+/// What one worker has counted. Only the worker's own thread may call the methods that count.
 pub struct Counts {
     /// A series takes memory once its route has been used with its method.
     series: [OnceBox<Series>; SERIES],
@@ -120,10 +120,9 @@ impl Counts {
         series.response_bytes.observe(response as f64, response as u64);
     }
 
-    /// The client left before its answer.
-    pub fn cancel(&self, target: &Target) {
+    /// What was begun will not end.
+    pub fn abandon(&self) {
         self.in_progress.sub(1);
-        self.count(target, 499);
     }
 
     /// A request whose head could not be read was turned away.

@@ -1,10 +1,10 @@
 //! The application: from a request to a response, on any [`Host`].
 
-use bytes::Bytes;
+use bytes::{Buf, BufMut, Bytes};
 use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full};
 
 use crate::handlers::{health, metrics, probe, welcome};
 use crate::host::{Exchange, Host};
@@ -55,7 +55,7 @@ async fn answer<H: Host>(_head: &Parts, target: Target, host: &H) -> Result<Repl
 }
 
 /// Reads the whole body, at most `limit` bytes, whether its length was announced or not.
-async fn collect<B>(body: B, limit: usize) -> Result<Bytes, Problem>
+async fn collect<B>(mut body: B, limit: usize) -> Result<Bytes, Problem>
 where
     B: Body + Unpin,
     B::Error: Into<BoxError>,
@@ -66,12 +66,22 @@ where
     if body.size_hint().lower() > limit as u64 {
         return Err(Problem::TooLarge { limit });
     }
-    match Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Problem::TooLarge { limit }),
-        Err(error) if timed_out(&*error) => Err(Problem::Timeout),
-        Err(_) => Err(Problem::Malformed),
+    // Into one buffer: a client that sends a byte a frame must not make us keep a list of frames.
+    let mut whole = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| broken(&*error.into()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if whole.len() + data.remaining() > limit {
+            return Err(Problem::TooLarge { limit });
+        }
+        whole.put(data);
     }
+    Ok(whole.into())
+}
+
+/// Why a body ended before its end.
+fn broken(error: &(dyn std::error::Error + 'static)) -> Problem {
+    if timed_out(error) { Problem::Timeout } else { Problem::Malformed }
 }
 
 fn timed_out(error: &(dyn std::error::Error + 'static)) -> bool {

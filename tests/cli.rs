@@ -43,6 +43,26 @@ fn all_mistakes_are_reported_together_with_exit_64() {
 }
 
 #[test]
+fn an_output_that_cannot_be_written_to_changes_no_exit_code() {
+    let full = || std::fs::File::options().write(true).open("/dev/full").expect("it is there");
+    let code = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ounce"));
+        command.args(args).stdout(full()).stderr(full()).status().expect("the binary runs").code()
+    };
+    assert_eq!(code(&["--bogus"]), Some(64));
+    assert_eq!(code(&["health", "http://127.0.0.1:1"]), Some(1));
+    assert_eq!(code(&["--help"]), Some(0));
+}
+
+#[test]
+fn help_is_found_anywhere_and_stray_arguments_are_mistakes() {
+    assert_eq!(ounce(&["serve", "--workers", "2", "--help"]).status.code(), Some(0));
+    assert_eq!(ounce(&["health", "-h"]).status.code(), Some(0));
+    assert_eq!(ounce(&["health", "http://127.0.0.1:1", "--bogus"]).status.code(), Some(64));
+    assert_eq!(ounce(&["serve", "here"]).status.code(), Some(64));
+}
+
+#[test]
 fn an_address_in_use_is_named() {
     let server = Server::start(&[]);
     let output = ounce(&["--listen", &server.address.to_string()]);

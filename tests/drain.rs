@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -131,10 +133,50 @@ fn what_takes_longer_than_the_shutdown_timeout_is_cut_off_and_the_exit_code_says
 }
 
 #[test]
+fn an_idle_connection_is_not_a_request_cut_off() {
+    let mut server = Server::start(&["--shutdown-timeout", "0s"]);
+    let mut idle = server.connect();
+    assert_eq!(idle.get("/livez").status, 200);
+    server.terminate();
+    assert_eq!(server.exit_code(), Some(0));
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_neither_the_service_nor_its_end() {
+    let flags = ["--listen", "127.0.0.1:0", "--access-log", "on"];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ounce"));
+    let mut child =
+        command.args(flags).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("it is captured"))
+        .read_line(&mut line)
+        .expect("the ready line");
+    let address =
+        line.trim().strip_prefix("ounce listening on http://").expect("the ready line").parse().unwrap();
+    let mut client = Client::connect(address);
+    // Some 2 MB of log: a pipe holds 64 KiB, and our queue holds some more.
+    let path = format!("/{}", "x".repeat(1000));
+    assert!((0..2000).all(|_| client.get(&path).status == 404));
+    assert!(Command::new("kill").arg(child.id().to_string()).status().expect("kill runs").success());
+    let mut status = None;
+    eventually("it ends", || {
+        status = child.try_wait().expect("waiting works");
+        status.is_some()
+    });
+    assert_eq!(status.and_then(|status| status.code()), Some(0));
+}
+
+#[test]
 fn a_second_signal_ends_it_at_once() {
     let mut server = Server::start(&["--drain-delay", "1m"]);
     server.terminate();
     eventually("it drains", || server.get("/readyz").status == 503);
+    let mut slow = server.connect();
+    slow.send(b"GET /api/slow HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
+    eventually("the slow request is in flight", || {
+        server.get("/metrics").text().contains("http_requests_inprogress 2")
+    });
     server.terminate();
     assert_eq!(server.exit_code(), Some(1));
+    assert!(slow.answer().is_err());
 }

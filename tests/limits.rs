@@ -171,7 +171,8 @@ fn a_client_that_asks_first_is_told_before_it_sends_the_body() {
 #[test]
 fn garbage_is_turned_away() {
     let server = Server::start(&[]);
-    let garbage: [&[u8]; 8] = [
+    let garbage: [&[u8]; 9] = [
+        b"GET /api/light HTTP/1.1\r\nhost: a b/c@\r\n\r\n",
         b"GET /api/light HTTP/1.1\r\n\r\n",
         b"GET /api/light HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
@@ -190,7 +191,7 @@ fn garbage_is_turned_away() {
         400,
     );
     let metrics = server.get("/metrics");
-    let rejected = r#"http_requests_total{method="other",route="unmatched",status="400"} 8"#;
+    let rejected = r#"http_requests_total{method="other",route="unmatched",status="400"} 9"#;
     assert!(metrics.text().contains(rejected), "{}", metrics.text());
 }
 
@@ -241,6 +242,38 @@ fn a_half_closed_client_still_gets_its_answer() {
     client.send(b"GET /api/slow HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
     client.finish();
     assert_eq!(client.answer().expect("an answer").status, 200);
+}
+
+#[test]
+fn what_comes_after_the_last_request_does_not_destroy_its_answer() {
+    let server = Server::start(&[]);
+    for _ in 0..20 {
+        let mut client = server.connect();
+        client.send(b"GET /api/heavy HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").unwrap();
+        let _ = client.send(b"GET /api/light HTTP/1.1\r\nhost: test\r\n\r\n");
+        assert_eq!(client.answer().expect("the whole answer").body.len(), 512_000);
+    }
+}
+
+#[test]
+fn a_body_in_tiny_pieces_takes_no_more_memory_than_its_size() {
+    let server = Server::start(&["--workers", "1"]);
+    let resident = || {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", server.process.pid())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("proc(5)");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    };
+    server.get("/livez");
+    let before = resident();
+    let pieces = "1\r\nx\r\n".repeat(500_000);
+    let request =
+        format!("POST / HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n{pieces}0\r\n\r\n");
+    let mut client = server.connect();
+    client.send(request.as_bytes()).unwrap();
+    assert_eq!(client.answer().expect("an answer").status, 405);
+    let grown = resident() - before;
+    assert!(grown < 4_000_000, "grew by {grown} bytes for a body of 500000");
 }
 
 #[test]

@@ -6,7 +6,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -31,19 +30,11 @@ pub struct Connection {
     pub surface: Surface,
     pub peer: Option<SocketAddr>,
     pub watch: Arc<Watch>,
-    /// The last answer came before the request had been read to its end.
-    pub turned_away: AtomicBool,
 }
 
 impl Connection {
     pub fn new(worker: Arc<Worker>, watch: Arc<Watch>, surface: Surface, stream: &TcpStream) -> Arc<Self> {
-        Arc::new(Connection {
-            worker,
-            surface,
-            peer: stream.peer_addr().ok(),
-            watch,
-            turned_away: AtomicBool::new(false),
-        })
+        Arc::new(Connection { worker, surface, peer: stream.peer_addr().ok(), watch })
     }
 
     pub fn enter(&self, phase: Phase) {
@@ -53,17 +44,18 @@ impl Connection {
     /// An answer to what cannot be a request. Counted, and the connection's last.
     fn refuse(&self, problem: Problem) -> Response<Full<Bytes>> {
         self.count_refused(&problem);
-        self.turned_away.store(true, Relaxed);
         let mut response = problem.into_reply().into_response(HeaderMap::new());
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         self.enter(Phase::Response);
         response
     }
 
+    /// Counts and logs what was turned away before it was a request.
     pub fn count_refused(&self, problem: &Problem) {
         if self.worker.server.config.metrics {
             self.worker.counts.reject(problem.status());
         }
+        self.log_refused(problem.status());
     }
 
     async fn answer(
@@ -77,11 +69,11 @@ impl Connection {
         self.enter(if has_body { Phase::Body } else { Phase::Handler });
         let request = request.map(|body| Upload { body, connection: &self });
         let mut response = service::handle(request, &*self).await;
-        let turned_away = has_body && self.watch.phase() == Phase::Body;
-        if turned_away {
-            self.turned_away.store(true, Relaxed);
-        }
-        if turned_away || self.worker.server.hurry() {
+        // The body was not read to its end, so the next request cannot be found.
+        let cut_short = has_body && self.watch.phase() == Phase::Body;
+        // Scrapes are rare: the few places on the metrics port are better free.
+        let scrape = self.surface == Surface::Metrics;
+        if cut_short || scrape || self.worker.server.hurry() {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         self.enter(Phase::Response);
@@ -89,13 +81,18 @@ impl Connection {
     }
 }
 
-/// RFC 9112, section 3.2: a request of HTTP/1.1 has exactly one `Host`.
+/// RFC 9112, section 3.2: a request of HTTP/1.1 has exactly one `Host`, and it is one.
 fn names_its_host(request: &Request<Incoming>) -> bool {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     match hosts.next() {
-        Some(_) => hosts.next().is_none(),
+        Some(host) => hosts.next().is_none() && host.as_bytes().iter().all(|byte| may_be_in_host(*byte)),
         None => request.version() == Version::HTTP_10,
     }
+}
+
+/// RFC 3986, section 3.2: what a host, an IP literal in brackets and a port are made of.
+fn may_be_in_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]%".contains(&byte)
 }
 
 /// Serves the connection's requests until either side closes it.

@@ -1,8 +1,11 @@
 //! The log: one line an event, on standard error, as text or JSON.
 
 use std::io::Write;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::config::LogFormat;
 
@@ -53,12 +56,62 @@ pub fn write(lines: &mut Vec<u8>, message: &str, fields: &[(&str, Field<'_>)]) {
     lines.extend_from_slice(if json { b"}\n" } else { b"\n" });
 }
 
-/// Writes `lines` out and empties it. A log that nobody takes must not stop the service, so errors are ignored.
+/// Hands `lines` to the log's own thread and empties it. Whoever reads the log may stop reading; that must not stop
+/// the service, so what there is no room for is lost, and counted.
 pub fn flush(lines: &mut Vec<u8>) {
-    if !lines.is_empty() {
-        let _ = std::io::stderr().lock().write_all(lines);
-        lines.clear();
+    if lines.is_empty() {
+        return;
     }
+    let lost = LOST.swap(0, Relaxed);
+    if lost > 0 {
+        write(lines, "log lines were lost", &[("bytes", Field::Number(lost))]);
+    }
+    let lines = std::mem::take(lines);
+    let bytes = lines.len() as u64;
+    let writer = WRITER.get_or_init(spawn).as_ref();
+    if writer.is_none_or(|writer| writer.try_send(Message::Lines(lines)).is_err()) {
+        LOST.fetch_add(lost + bytes, Relaxed);
+    }
+}
+
+/// Waits until what was logged is written, but not for a reader that has stopped.
+pub fn finish() {
+    let Some(Some(writer)) = WRITER.get() else { return };
+    let (done, written) = sync_channel(1);
+    if writer.try_send(Message::Finish(done)).is_ok() {
+        let _ = written.recv_timeout(PATIENCE);
+    }
+}
+
+enum Message {
+    Lines(Vec<u8>),
+    Finish(SyncSender<()>),
+}
+
+/// Pieces that may wait for the thread.
+const QUEUE: usize = 64;
+
+/// How long the end of the process may wait for the log.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The way to the thread, which is started with the first line; `None` when it could not be.
+static WRITER: OnceLock<Option<SyncSender<Message>>> = OnceLock::new();
+
+/// Bytes that there was no room for.
+static LOST: AtomicU64 = AtomicU64::new(0);
+
+fn spawn() -> Option<SyncSender<Message>> {
+    let (writer, messages) = sync_channel(QUEUE);
+    let thread = thread::Builder::new().name("log".into()).stack_size(64 * 1024);
+    let started = thread.spawn(move || {
+        for message in messages {
+            match message {
+                Message::Lines(lines) => drop(std::io::stderr().write_all(&lines)),
+                Message::Finish(done) => drop(done.send(())),
+            }
+        }
+    });
+    started.is_ok().then_some(writer)
 }
 
 #[cfg(test)]

@@ -78,39 +78,39 @@ impl host::Exchange for Exchange<'_> {
         if worker.server.config.metrics {
             worker.counts.end(&self.target, status, took, request_bytes, response_bytes);
         }
-        self.log(status.as_u16(), took, response_bytes);
+        if let Some((method, path)) = self.line.take() {
+            self.connection.log((&method, &path), status, took, response_bytes);
+        }
     }
 }
 
-impl Exchange<'_> {
-    fn log(&mut self, status: u16, took: Duration, bytes: usize) {
-        let Some((method, path)) = self.line.take() else {
-            return;
-        };
-        let peer = self.connection.peer.map_or_else(String::new, |peer| peer.to_string());
+impl Connection {
+    /// A line of the access log for what could not be read as a request.
+    pub fn log_refused(&self, status: StatusCode) {
+        if self.worker.server.config.access_log {
+            self.log(("-", "-"), status, Duration::ZERO, 0);
+        }
+    }
+
+    fn log(&self, (method, path): (&str, &str), status: StatusCode, took: Duration, bytes: usize) {
+        let peer = self.peer.map_or_else(String::new, |peer| peer.to_string());
         let fields = [
             ("peer", Field::Text(&peer)),
-            ("method", Field::Text(&method)),
-            ("path", Field::Text(&path)),
-            ("status", Field::Number(status.into())),
+            ("method", Field::Text(method)),
+            ("path", Field::Text(path)),
+            ("status", Field::Number(status.as_u16().into())),
             ("us", Field::Number(took.as_micros() as u64)),
             ("bytes", Field::Number(bytes as u64)),
         ];
-        self.connection.worker.log("request", &fields);
+        self.worker.log("request", &fields);
     }
 }
 
 impl Drop for Exchange<'_> {
-    /// Dropped before its end: the client left. Status 499 says so, as nginx has it.
+    /// Not ended: the process is stopping, and this request is cut off.
     fn drop(&mut self) {
-        if self.ended {
-            return;
-        }
-        if self.connection.worker.server.config.metrics {
-            self.connection.worker.counts.cancel(&self.target);
-        }
-        if let Some(took) = self.started.map(|started| started.elapsed()) {
-            self.log(499, took, 0);
+        if !self.ended && self.connection.worker.server.config.metrics {
+            self.connection.worker.counts.abandon();
         }
     }
 }

@@ -31,7 +31,7 @@ use tokio::task::JoinHandle;
 use self::acceptor::{Acceptor, Member};
 use self::config::Config;
 use self::signals::Signals;
-use self::worker::Worker;
+use self::worker::{Arrival, Worker};
 use crate::metrics::{self, Counts};
 use crate::router::Surface;
 
@@ -55,11 +55,16 @@ impl Server {
 
     /// Whether connections are wanted back.
     pub fn hurry(&self) -> bool {
-        self.closing.load(Relaxed) || self.crowded.load(Relaxed)
+        self.closing.load(Relaxed) || self.crowded()
+    }
+
+    /// Whether clients wait for a connection to close.
+    pub fn crowded(&self) -> bool {
+        self.crowded.load(Relaxed)
     }
 
     fn set_crowded(&self, crowded: bool) {
-        if self.crowded.load(Relaxed) != crowded {
+        if self.crowded() != crowded {
             self.crowded.store(crowded, Relaxed);
         }
     }
@@ -70,6 +75,8 @@ const METRICS_CONNECTIONS: usize = 32;
 
 /// A worker's stack holds one poll of one connection at a time.
 const STACK_BYTES: usize = 256 * 1024;
+
+type Arrivals = mpsc::UnboundedReceiver<Arrival>;
 
 /// Serves until a signal, then drains. `Ok(false)` when requests had to be cut off.
 ///
@@ -85,12 +92,12 @@ pub fn serve(config: Config) -> io::Result<bool> {
         closing: AtomicBool::new(false),
         crowded: AtomicBool::new(false),
     });
-    let runtime = runtime()?;
-    runtime.block_on(async {
+    let (first, arrivals, team) = team(&server, counts)?;
+    runtime()?.block_on(async {
         let listeners = Listeners::bind(&server.config)?;
         // Before the ready line, after which anybody may signal.
         let signals = Signals::new();
-        let team = team(&server, counts)?;
+        tokio::spawn(first.run(arrivals));
         listeners.announce()?;
         Ok(run(server, listeners, team, signals).await)
     })
@@ -141,22 +148,26 @@ impl Listeners {
     }
 }
 
-/// One worker on this thread, the others on threads of their own.
-fn team(server: &Arc<Server>, counts: Vec<Arc<Counts>>) -> io::Result<Vec<Member>> {
+/// All workers. The first, which is returned with its arrivals, is for this thread; the others have been started on
+/// threads of their own.
+fn team(server: &Arc<Server>, counts: Vec<Arc<Counts>>) -> io::Result<(Arc<Worker>, Arrivals, Vec<Member>)> {
     let mut team = Vec::with_capacity(counts.len());
+    let mut first = None;
     for (index, counts) in counts.into_iter().enumerate() {
         let worker = Arc::new(Worker::new(server.clone(), counts));
-        let (arrivals, inbox) = mpsc::unbounded_channel();
-        team.push(Member { worker: worker.clone(), arrivals });
-        if index == 0 {
-            tokio::spawn(worker.run(inbox));
+        let (sender, arrivals) = mpsc::unbounded_channel();
+        team.push(Member { worker: worker.clone(), arrivals: sender });
+        if first.is_none() {
+            first = Some((worker, arrivals));
             continue;
         }
-        let runtime = runtime()?;
+        let explain = |error| io::Error::other(format!("cannot start worker {index} (--workers): {error}"));
+        let runtime = runtime().map_err(explain)?;
         let thread = thread::Builder::new().name(format!("worker-{index}")).stack_size(STACK_BYTES);
-        thread.spawn(move || runtime.block_on(worker.run(inbox)))?;
+        thread.spawn(move || runtime.block_on(worker.run(arrivals))).map_err(explain)?;
     }
-    Ok(team)
+    let (worker, arrivals) = first.ok_or_else(|| io::Error::other("there must be a worker"))?;
+    Ok((worker, arrivals, team))
 }
 
 async fn run(server: Arc<Server>, listeners: Listeners, team: Vec<Member>, signals: Signals) -> bool {
@@ -166,13 +177,15 @@ async fn run(server: Arc<Server>, listeners: Listeners, team: Vec<Member>, signa
     signals.next().await;
     log::event("draining", &[]);
     server.draining.store(true, Relaxed);
-    let drained = tokio::select! {
-        drained = drain(&server, accepting, &slots, &stop) => drained,
+    tokio::select! {
+        () = drain(&server, accepting, &slots, &stop) => {}
         // Once more: at once, please.
-        () = signals.next() => false,
-    };
+        () = signals.next() => {}
+    }
+    let drained = !team.iter().any(|member| member.worker.busy());
     team.iter().for_each(|member| member.worker.flush_log());
     log::event("stopped", &[("drained", log::Field::Text(if drained { "yes" } else { "no" }))]);
+    log::finish();
     drained
 }
 
@@ -195,17 +208,15 @@ fn accept(
     tokio::spawn(acceptor(surface, slots.clone()).run(listeners.service, stop.clone()))
 }
 
-/// Serves on for the drain delay, then lets every connection come to its end. False when some had to be cut off.
-async fn drain(server: &Server, accepting: JoinHandle<()>, slots: &Semaphore, stop: &Notify) -> bool {
+/// Serves on for the drain delay, then lets every connection come to its end, within the shutdown time-out.
+async fn drain(server: &Server, accepting: JoinHandle<()>, slots: &Semaphore, stop: &Notify) {
     let Config { limits, timeouts, .. } = &server.config;
     tokio::time::sleep(timeouts.drain_delay).await;
     server.closing.store(true, Relaxed);
     stop.notify_one();
     let closed = async {
         let _ = accepting.await;
-        // The permits are given back at once: they tell how many connections are left.
         let _ = slots.acquire_many(limits.connections as u32).await;
     };
     let _ = tokio::time::timeout(timeouts.shutdown, closed).await;
-    slots.available_permits() == limits.connections
 }

@@ -2,9 +2,9 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// For each step: connect, send, receive.
+/// To connect, and then for the answer.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Where an instance that listens on `listen` can be asked from the same machine.
@@ -38,16 +38,39 @@ fn get(url: &str) -> io::Result<String> {
     let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
     let address = if has_port { authority.to_owned() } else { format!("{authority}:80") };
     let address = address.to_socket_addrs()?.next().ok_or_else(|| invalid("the host has no address"))?;
+    let end = Instant::now() + TIMEOUT;
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
-    let mut line = [0; 12];
-    stream.read_exact(&mut line)?;
-    let line = String::from_utf8_lossy(&line);
+    let line = first_line(&mut stream, end)?;
     let status = line.strip_prefix("HTTP/1.1 ").or_else(|| line.strip_prefix("HTTP/1.0 "));
-    status.map(str::to_owned).ok_or_else(|| invalid("the answer is not HTTP"))
+    let status = status.and_then(|rest| rest.split(' ').next());
+    let is_status = |status: &&str| status.len() == 3 && status.bytes().all(|byte| byte.is_ascii_digit());
+    status.filter(is_status).map(str::to_owned).ok_or_else(|| invalid("the answer is not HTTP"))
+}
+
+/// Longer than any status line.
+const LINE_BYTES: usize = 256;
+
+fn first_line(stream: &mut TcpStream, end: Instant) -> io::Result<String> {
+    let mut line = Vec::new();
+    while !line.contains(&b'\r') && line.len() < LINE_BYTES {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"));
+        }
+        stream.set_read_timeout(Some(left))?;
+        let mut piece = [0; LINE_BYTES];
+        match stream.read(&mut piece) {
+            Ok(0) => break,
+            Ok(n) => line.extend_from_slice(&piece[..n]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let line = line.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    Ok(String::from_utf8_lossy(line).into_owned())
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use super::connection::Connection;
 use super::watch::Phase;
 use super::worker::Slot;
 use crate::problem::Problem;
+use crate::router::Surface;
 
 /// A connection's socket, and its place among those that may be open.
 pub struct Socket {
@@ -29,8 +29,12 @@ pub struct Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if self.connection.turned_away.load(Relaxed) {
-            linger(self.stream.take(), self.slot.take());
+        let Some(stream) = self.stream.take() else { return };
+        match stream.inner().try_read(&mut [0]) {
+            // The client closed its side.
+            Ok(0) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.may_linger() => {}
+            _ => linger(stream, self.slot.take()),
         }
     }
 }
@@ -44,6 +48,15 @@ impl Socket {
         Pin::new(self.stream.as_mut().expect("callers looked"))
     }
 
+    /// Whether a client that has sent nothing more may take its time to close: not when it was idle for too long
+    /// already, nor when others wait for its place.
+    fn may_linger(&self) -> bool {
+        let watch = &self.connection.watch;
+        let idled = watch.phase() == Phase::Idle && watch.expired();
+        let scrape = self.connection.surface == Surface::Metrics;
+        !(idled || scrape || self.connection.worker.server.crowded())
+    }
+
     /// The client sent something that hyper cannot serve, or sends it too slowly: tells it so, once.
     fn reject(&mut self, problem: Problem) {
         self.connection.count_refused(&problem);
@@ -51,7 +64,9 @@ impl Socket {
         // The send buffer is empty, so a few hundred bytes fit; and when not, there is nobody to wait for.
         let stream = self.stream().get_mut().inner_mut();
         let _ = stream.try_write(&answer);
-        linger(self.stream.take(), self.slot.take());
+        if let Some(stream) = self.stream.take() {
+            linger(stream, self.slot.take());
+        }
     }
 
     /// hyper answers heads that it cannot parse by itself, without a body. Such an answer is replaced.
@@ -184,15 +199,13 @@ fn raw(problem: Problem) -> Vec<u8> {
     response
 }
 
-/// How long a client may take to read why it was turned away.
+/// How long a client may take to notice that the connection is closed.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Closes the sending side and discards what still arrives: closing at once, with data unread, would make the
-/// kernel send a reset, which can overtake the answer.
-fn linger(stream: Option<TokioIo<TcpStream>>, slot: Option<Slot>) {
-    let (Some(stream), Ok(runtime)) = (stream, tokio::runtime::Handle::try_current()) else {
-        return;
-    };
+/// Closes the sending side and discards what still arrives (RFC 9112, section 9.6): closing at once, with data
+/// unread or on its way, would make the kernel send a reset, which overtakes and destroys the last answer.
+fn linger(stream: TokioIo<TcpStream>, slot: Option<Slot>) {
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
     runtime.spawn(async move {
         let _slot = slot;
         let Ok(stream) = stream.into_inner().into_std() else {

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use super::Server;
 use super::connection::{self, Connection};
 use super::log::{self, Field};
-use super::watch::{self, Watch};
+use super::watch::{self, Phase, Watch};
 use crate::metrics::Counts;
 use crate::router::Surface;
 
@@ -128,6 +128,11 @@ impl Worker {
             });
             self.flush_log();
         }
+    }
+
+    /// Whether a request is on its way in, being handled, or on its way out.
+    pub fn busy(&self) -> bool {
+        self.watches().iter().any(|watch| Arc::strong_count(watch) > 1 && watch.phase() != Phase::Idle)
     }
 
     /// Appends to the access log.
