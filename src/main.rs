@@ -70,6 +70,10 @@ mod cli {
             Ok(config) => config,
             Err(exit) => return exit,
         };
+        if let Some(url) = url.as_ref().filter(|url| !url.starts_with("http://")) {
+            complain(format_args!("{url}: only http:// URLs can be asked"));
+            return ExitCode::from(USAGE);
+        }
         match probe::ask(&url.unwrap_or_else(|| probe::default_url(config.listen))) {
             Ok(()) => ExitCode::SUCCESS,
             Err(why) => {

@@ -10,7 +10,7 @@ use crate::handlers::{health, metrics, probe, welcome};
 use crate::host::{Exchange, Host};
 use crate::problem::Problem;
 use crate::reply::Reply;
-use crate::router::{Action, ROUTES, Target};
+use crate::router::{Action, ROUTES, Target, Verb};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -33,7 +33,8 @@ where
         Err(problem) => Err(problem),
     };
     let reply = reply.unwrap_or_else(Problem::into_reply);
-    exchange.end(reply.status, received, reply.body.len());
+    let sent = if target.verb == Verb::Head { 0 } else { reply.body.len() };
+    exchange.end(reply.status, received, sent);
     reply.into_response(head.headers)
 }
 

@@ -59,6 +59,7 @@ fn help_is_found_anywhere_and_stray_arguments_are_mistakes() {
     assert_eq!(ounce(&["serve", "--workers", "2", "--help"]).status.code(), Some(0));
     assert_eq!(ounce(&["health", "-h"]).status.code(), Some(0));
     assert_eq!(ounce(&["health", "http://127.0.0.1:1", "--bogus"]).status.code(), Some(64));
+    assert_eq!(ounce(&["health", "nonsense"]).status.code(), Some(64));
     assert_eq!(ounce(&["serve", "here"]).status.code(), Some(64));
 }
 

@@ -2,6 +2,7 @@
 //! to a client that is turned away before there was a request.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use http::StatusCode;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use super::connection::Connection;
@@ -46,6 +48,12 @@ impl Socket {
 
     fn stream(&mut self) -> Pin<&mut TokioIo<TcpStream>> {
         Pin::new(self.stream.as_mut().expect("callers looked"))
+    }
+
+    /// Whether the kernel holds input that the runtime has not heard of yet.
+    fn has_input(&self) -> bool {
+        let Some(stream) = &self.stream else { return false };
+        matches!(SockRef::from(stream.inner()).peek(&mut [MaybeUninit::uninit()]), Ok(1..))
     }
 
     /// Whether a client that has sent nothing more may take its time to close: not when it was idle for too long
@@ -118,8 +126,10 @@ impl Read for Socket {
             watch.enter(Phase::Head, worker.now_ms());
         } else if watch.expired() {
             match phase {
-                // What came in the meantime was read above. An end of file makes hyper close in peace.
-                Phase::Idle => return Poll::Ready(Ok(())),
+                // An end of file makes hyper close in peace.
+                Phase::Idle if !self.has_input() => return Poll::Ready(Ok(())),
+                // The runtime has not seen yet what came; it will wake us.
+                Phase::Idle => watch.progress(worker.now_ms()),
                 Phase::Head => {
                     self.reject(Problem::Timeout);
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
