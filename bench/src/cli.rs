@@ -2,6 +2,7 @@
 
 mod args;
 
+use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,7 +16,7 @@ use args::{Command, GateArgs, LoadArgs, Output, ReportArgs, RunArgs, Targets};
 use crate::gate;
 use crate::host::Host;
 use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
-use crate::load::{self, Plan, REQUEST_TIMEOUT, Schedule};
+use crate::load::{self, Outcome, Plan, REQUEST_TIMEOUT, Schedule};
 use crate::placement::Placement;
 use crate::profile::Profile;
 use crate::record::Record;
@@ -61,7 +62,7 @@ fn run_command(args: &RunArgs) -> Result<ExitCode> {
         eprintln!("ounce-bench: {warning}");
     }
     let (record, path) = run(&plan, &interrupt)?;
-    print!("{}", rendered(&record, &path, &args.output)?);
+    say(&rendered(&record, &path, &args.output)?)?;
     if interrupt.is_set() {
         return Ok(ExitCode::from(EXIT_INTERRUPTED));
     }
@@ -121,17 +122,20 @@ fn report_command(args: &ReportArgs) -> Result<ExitCode> {
     let record = Record::read(&args.record)?;
     match &args.splice {
         Some(file) => {
+            if !record.complete {
+                bail!("{} is incomplete: splice one that ran to its end", args.record.display());
+            }
             report::splice(file, &report::render(&record, &shown(&args.record), Format::Markdown))?;
-            println!("spliced {} into {}", args.record.display(), file.display());
+            say(&format!("spliced {} into {}\n", args.record.display(), file.display()))?;
         }
-        None => print!("{}", rendered(&record, &args.record, &args.output)?),
+        None => say(&rendered(&record, &args.record, &args.output)?)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn doctor_command(args: &Targets) -> Result<ExitCode> {
     let report = doctor::report(&targets(args)?, &Host::here(None), &Placement::here(None)?);
-    print!("{report}");
+    say(&report)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -147,7 +151,7 @@ fn gate_command(args: &GateArgs) -> Result<ExitCode> {
         duration: args.duration,
     };
     let (report, path) = gate::run(options, &interrupt)?;
-    print!("{}\nRecord: {}\n", report.text(), shown(&path).display());
+    say(&format!("{}\nRecord: {}\n", report.text(), shown(&path).display()))?;
     Ok(match (interrupt.is_set(), report.passed()) {
         (true, _) => ExitCode::from(EXIT_INTERRUPTED),
         (false, true) => ExitCode::SUCCESS,
@@ -182,30 +186,39 @@ fn load_command(args: &LoadArgs) -> Result<ExitCode> {
             load::run(&plan, stop)
         });
     let outcome = outcome?;
+    say(&spoken(&outcome))?;
+    Ok(if interrupt.is_set() { ExitCode::from(EXIT_INTERRUPTED) } else { ExitCode::SUCCESS })
+}
+
+fn spoken(outcome: &Outcome) -> String {
     let at = |quantile| outcome.latency.value_at_quantile(quantile) as f64 / 1e6;
     let answered = (outcome.requests + outcome.drained).max(1) as f64;
-    println!("requests/s   {:.0}", outcome.per_second());
-    println!(
-        "latency      p50 {:.3} ms, p99 {:.3} ms, p99.9 {:.3} ms, max {:.3} ms",
+    let errors = outcome.errors.by_kind();
+    let errors: Vec<_> = errors.iter().filter(|(_, count)| *count > 0).collect();
+    let errors: Vec<String> = errors.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+    format!(
+        "requests/s   {:.0}\n\
+         latency      p50 {:.3} ms, p99 {:.3} ms, p99.9 {:.3} ms, max {:.3} ms\n\
+         generator    {:.2} µs CPU/request, {:.0} % busy\n\
+         errors       {}\n",
+        outcome.per_second(),
         at(0.5),
         at(0.99),
         at(0.999),
-        at(1.0)
-    );
-    println!(
-        "generator    {:.2} µs CPU/request, {:.0} % busy",
+        at(1.0),
         outcome.cpu.as_secs_f64() * 1e6 / answered,
-        outcome.busy() * 100.0
-    );
-    let errors: Vec<String> = outcome
-        .errors
-        .by_kind()
-        .iter()
-        .filter(|(_, count)| *count > 0)
-        .map(|(kind, count)| format!("{kind} {count}"))
-        .collect();
-    println!("errors       {}", if errors.is_empty() { "0".into() } else { errors.join(", ") });
-    Ok(if interrupt.is_set() { ExitCode::from(EXIT_INTERRUPTED) } else { ExitCode::SUCCESS })
+        outcome.busy() * 100.0,
+        if errors.is_empty() { "0".into() } else { errors.join(", ") }
+    )
+}
+
+/// Prints. A reader that has gone away has what it wanted; any other failure is one to report.
+fn say(text: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("cannot print the result"),
+    }
 }
 
 fn split_url(url: &str) -> Result<(SocketAddr, String)> {

@@ -230,5 +230,12 @@ pub fn select(dir: &Path, asked: &[String]) -> Result<Vec<Target>> {
         };
         chosen.push(target.clone());
     }
+    // Rows, and what a target's cells share, are told apart by the name.
+    for (index, target) in chosen.iter().enumerate() {
+        if let Some(other) = chosen[..index].iter().find(|other| other.name == target.name) {
+            let (one, two) = (other.source.display(), target.source.display());
+            bail!("two targets are called {:?}: {one} and {two}; rename one, or give it once", target.name);
+        }
+    }
     Ok(chosen)
 }

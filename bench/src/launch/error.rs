@@ -8,8 +8,8 @@ use thiserror::Error;
 
 #[derive(Debug, Error)]
 pub enum LaunchError {
-    #[error("cannot start `{command}`: {source}")]
-    Spawn { command: String, source: io::Error },
+    #[error("cannot start `{command}`: {error}")]
+    Spawn { command: String, error: io::Error },
     #[error("`{command}` ended before it was ready ({status}){}", quoted(.output))]
     ExitedEarly { command: String, status: ExitStatus, output: String },
     #[error("`{command}` printed no address after {marker:?} in time{}", quoted(.output))]

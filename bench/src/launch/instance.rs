@@ -222,7 +222,7 @@ impl Instance for Local {
         let command = self.process.command().to_owned();
         match self.process.stop(self.stop_timeout) {
             Ok(_) => Ok(()),
-            Err(source) => Err(LaunchError::Spawn { command, source }),
+            Err(error) => Err(LaunchError::Spawn { command, error }),
         }
     }
 }

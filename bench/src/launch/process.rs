@@ -69,7 +69,7 @@ impl Process {
     /// # Errors
     /// [`LaunchError::Spawn`] when the program cannot be started.
     pub fn spawn(spawn: &Spawn) -> Result<Self, LaunchError> {
-        let failed = |source| LaunchError::Spawn { command: spawn.command.join(" "), source };
+        let failed = |error| LaunchError::Spawn { command: spawn.command.join(" "), error };
         let (place, pipe) = Place::new().map_err(failed)?;
         let mut command = command(spawn, place.number(), pipe).map_err(failed)?;
         let spawned = Instant::now();
@@ -169,7 +169,7 @@ impl Process {
                 let output = self.last_words();
                 Err(LaunchError::ExitedEarly { command: self.command.clone(), status, output })
             }
-            Err(source) => Err(LaunchError::Spawn { command: self.command.clone(), source }),
+            Err(error) => Err(LaunchError::Spawn { command: self.command.clone(), error }),
         }
     }
 

@@ -132,7 +132,8 @@ impl<'a> Engine<'a> {
 
     /// Sends what is due while a connection is free.
     fn dispatch(&mut self, now: u64) {
-        while !self.idle.is_empty()
+        while self.wanted(now)
+            && !self.idle.is_empty()
             && let Some(intended) = self.arrivals.due(now)
             && let Some(index) = self.idle.pop_front()
         {
@@ -206,7 +207,7 @@ impl<'a> Engine<'a> {
     fn free(&mut self, index: usize, now: u64) {
         self.connections[index].state = State::Idle;
         match self.arrivals.due(now) {
-            Some(intended) if self.idle.is_empty() => self.send(index, intended, now),
+            Some(intended) if self.idle.is_empty() && self.wanted(now) => self.send(index, intended, now),
             _ => self.idle.push_back(index),
         }
     }

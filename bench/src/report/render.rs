@@ -62,17 +62,43 @@ pub fn render(record: &Record, path: &Path, format: Format) -> String {
             text.push('\n');
         }
     }
-    let any = |set: fn(&Row) -> bool| rows.iter().any(|row| row.error.is_none() && set(row));
-    if any(|row| row.disturbed) {
-        text.push_str(
-            "disturbed: other programs took more than 5 % of the CPUs; run again on a quiet machine.\n\n",
-        );
-    }
-    if any(|row| row.generator_bound) {
-        text.push_str("generator-bound: requests/s are a lower bound; compare CPU per request.\n\n");
+    for Mark { name, set, meaning } in MARKS {
+        if rows.iter().any(|row| row.error.is_none() && set(row)) {
+            let _ = writeln!(text, "{name}: {meaning}.\n");
+        }
     }
     text + &footer(record, path, format)
 }
+
+/// A reason to doubt a row.
+struct Mark {
+    name: &'static str,
+    set: fn(&Row) -> bool,
+    meaning: &'static str,
+}
+
+const MARKS: [Mark; 4] = [
+    Mark {
+        name: "disturbed",
+        set: |row| row.disturbed,
+        meaning: "other programs took more than 5 % of the CPUs; run again on a quiet machine",
+    },
+    Mark {
+        name: "generator-bound",
+        set: |row| row.generator_bound,
+        meaning: "requests/s are a lower bound; compare CPU per request",
+    },
+    Mark {
+        name: "unsaturated",
+        set: |row| row.unsaturated,
+        meaning: "neither side used half of its CPU: requests/s show how long the service waits, not what it could do",
+    },
+    Mark {
+        name: "rate-missed",
+        set: |row| row.rate_missed,
+        meaning: "requests were due faster than they could be sent; the queue grew",
+    },
+];
 
 fn conditions(record: &Record, workload: &str) -> String {
     let load =
@@ -87,10 +113,9 @@ fn conditions(record: &Record, workload: &str) -> String {
 
 fn cells(row: &Row) -> Vec<String> {
     let show = |value: Option<f64>| value.map_or("–".to_owned(), number);
-    let marks = [(row.generator_bound, "generator-bound"), (row.disturbed, "disturbed")];
     let marks: Vec<&str> = match row.error {
         Some(_) => vec!["failed, see below"],
-        None => marks.iter().filter(|(set, _)| *set).map(|(_, mark)| *mark).collect(),
+        None => MARKS.iter().filter(|mark| (mark.set)(row)).map(|mark| mark.name).collect(),
     };
     vec![
         row.target.clone(),

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::load::Schedule;
 use crate::record::{Cell, Load, Record};
 use crate::stats::{max, median, ratio};
 
@@ -9,6 +10,9 @@ use crate::stats::{max, median, ratio};
 const GENERATOR_BUSY: f64 = 0.95;
 /// …while the server uses less than this of its own is what limits the figure.
 const SERVER_BUSY: f64 = 0.9;
+
+/// When both sides use less than this of their CPUs, neither is the limit.
+const UNUSED: f64 = 0.5;
 
 /// Others that take more than this share of the CPUs of the run make its figures doubtful.
 pub const DISTURBED: f64 = 0.05;
@@ -35,6 +39,10 @@ pub struct Row {
     pub errors: Option<u64>,
     /// The generator, not the server, was the limit: requests/s must not be ranked.
     pub generator_bound: bool,
+    /// Closed loop, and neither side used its CPU: the figure is the service's waiting, not its capacity.
+    pub unsaturated: bool,
+    /// Open loop, and requests that were due within the window had not been sent at its end.
+    pub rate_missed: bool,
     /// Other programs, or the hypervisor, took CPU time from the run.
     pub disturbed: bool,
     pub error: Option<String>,
@@ -76,14 +84,29 @@ fn row(record: &Record, cell: &Cell) -> Row {
         artefact_mb: target.and_then(|target| target.artefact_bytes).map(mb),
         errors: load.map(|load| load.errors.total()),
         generator_bound: load.is_some_and(generator_bound),
+        unsaturated: load.is_some_and(unsaturated),
+        rate_missed: load.is_some_and(rate_missed),
         disturbed: load.is_some_and(|load| load.others_share > DISTURBED),
         error: cell.error.clone().or_else(|| cell.samples_error.clone()),
     }
 }
 
+/// The part of its CPUs' time that the server used.
+fn server_busy(load: &Load) -> f64 {
+    ratio(load.server_cpu_s, load.wall_s * load.server_cpus as f64).unwrap_or(0.0)
+}
+
 fn generator_bound(load: &Load) -> bool {
-    let server = ratio(load.server_cpu_s, load.wall_s * load.server_cpus as f64).unwrap_or(0.0);
-    load.generator_busy >= GENERATOR_BUSY && server < SERVER_BUSY
+    load.generator_busy >= GENERATOR_BUSY && server_busy(load) < SERVER_BUSY
+}
+
+fn unsaturated(load: &Load) -> bool {
+    load.schedule == Schedule::Closed && load.generator_busy < UNUSED && server_busy(load) < UNUSED
+}
+
+/// At most one request a connection is in flight at the end of the window; more answers after it were a queue.
+fn rate_missed(load: &Load) -> bool {
+    load.schedule != Schedule::Closed && (load.drained > load.connections as u64 || load.errors.unsent > 0)
 }
 
 fn mb(bytes: u64) -> f64 {
@@ -149,10 +172,26 @@ mod tests {
     fn marks_say_what_the_limit_was() {
         let mark = |server, generator, others| {
             let row = rows(&record(server, generator, others)).remove(0);
-            (row.generator_bound, row.disturbed)
+            (row.generator_bound, row.unsaturated, row.disturbed)
         };
-        assert_eq!(mark(8.9, 0.96, 0.04), (true, false));
-        assert_eq!(mark(9.1, 0.96, 0.0), (false, false));
-        assert_eq!(mark(5.0, 0.5, 0.06), (false, true));
+        assert_eq!(mark(8.9, 0.96, 0.04), (true, false, false));
+        assert_eq!(mark(9.1, 0.96, 0.0), (false, false, false));
+        assert_eq!(mark(5.0, 0.5, 0.06), (false, false, true));
+        assert_eq!(mark(4.9, 0.4, 0.0), (false, true, false));
+    }
+
+    #[test]
+    fn an_open_loop_that_fell_behind_is_marked() {
+        let mark = |drained: u64, unsent: u64| {
+            let mut record = record(1.0, 0.1, 0.0);
+            let load = record.cells[0].load.as_mut().unwrap();
+            load.schedule = Schedule::Open { rate: 300.0 };
+            (load.drained, load.errors.unsent) = (drained, unsent);
+            let row = rows(&record).remove(0);
+            (row.rate_missed, row.unsaturated)
+        };
+        assert_eq!(mark(1, 0), (false, false));
+        assert_eq!(mark(2, 0), (true, false));
+        assert_eq!(mark(0, 1), (true, false));
     }
 }
