@@ -1,7 +1,6 @@
 //! The application: from a request to a response, on any [`Host`].
 
 use bytes::{Buf, BufMut, Bytes};
-use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
@@ -28,7 +27,7 @@ where
     let reply = match collect(body, host.max_body()).await {
         Ok(body) => {
             received = body.len();
-            answer(&head, target, host).await
+            answer(target, host).await
         }
         Err(problem) => Err(problem),
     };
@@ -38,7 +37,7 @@ where
     reply.into_response(head.headers)
 }
 
-async fn answer<H: Host>(_head: &Parts, target: Target, host: &H) -> Result<Reply, Problem> {
+async fn answer<H: Host>(target: Target, host: &H) -> Result<Reply, Problem> {
     let route = target.route.map(|index| &ROUTES[index]).ok_or(Problem::NotFound)?;
     if !route.accepts(target.verb) {
         return Err(Problem::MethodNotAllowed { allow: route.allow() });

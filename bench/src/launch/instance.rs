@@ -96,11 +96,8 @@ fn spawn(
     context: &Context<'_>,
     values: &BTreeMap<String, String>,
 ) -> Result<Spawn, String> {
-    let command: Vec<String> = command.iter().map(|word| fill(word, values)).collect();
-    let env: BTreeMap<_, _> =
-        target.env.iter().map(|(name, word)| (name.clone(), fill(word, values))).collect();
-    if let Some(word) = command.iter().chain(env.values()).find_map(|word| unknown_placeholder(word, values))
-    {
+    let mut words = command.iter().chain(target.env.values());
+    if let Some(word) = words.find_map(|word| unknown_placeholder(word, values)) {
         let known: Vec<String> = values.keys().map(|name| format!("{{{name}}}")).collect();
         return Err(format!(
             "{}: unknown placeholder {word}; known are {}",
