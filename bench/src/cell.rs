@@ -1,6 +1,5 @@
 //! One cell: one target under one workload, from the first start to the last weight.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -9,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::interrupt::Interrupt;
-use crate::launch::{self, Instance, LaunchError, client, launcher};
+use crate::launch::{self, Instance, LaunchError, client};
 use crate::load::{self, Outcome, Plan, REQUEST_TIMEOUT, Schedule};
 use crate::placement::Placement;
 use crate::progress::Progress;
@@ -41,6 +40,7 @@ pub fn measure(target: &Target, workload: &Workload, settings: &Settings<'_>) ->
         ..Cell::default()
     };
     if let Err(error) = fill(&mut cell, target, workload, settings) {
+        cell.missing = matches!(error.downcast_ref(), Some(LaunchError::Missing { .. }));
         cell.error = Some(format!("{error:#}"));
     }
     cell
@@ -60,18 +60,16 @@ fn fill(cell: &mut Cell, target: &Target, workload: &Workload, settings: &Settin
 
 /// Starts the target as often as asked; the last instance stays.
 fn start(cell: &mut Cell, target: &Target, settings: &Settings<'_>) -> Result<Box<dyn Instance>> {
-    let context = launch::Context {
-        placement: settings.placement,
-        interrupt: settings.interrupt,
-        values: BTreeMap::new(),
-    };
+    let context = launch::Context::new(settings.placement, settings.interrupt);
     loop {
         let number = cell.cold_starts_ms.len() + 1;
         settings
             .progress
             .say(&format!("{} · {}: start {number} of {}", cell.workload, target.name, settings.starts));
-        let mut instance = launcher(target.kind).launch(target, &context)?;
-        cell.cold_starts_ms.push(instance.cold_start().as_secs_f64() * 1e3);
+        let mut instance = launch::launch(target, &context)?;
+        cell.emulated = instance.emulated();
+        let Some(cold_start) = instance.cold_start() else { return Ok(instance) };
+        cell.cold_starts_ms.push(cold_start.as_secs_f64() * 1e3);
         if number >= settings.starts {
             return Ok(instance);
         }
@@ -86,11 +84,12 @@ fn with_instance(
     workload: &Workload,
     settings: &Settings<'_>,
 ) -> Result<()> {
-    let roots = instance.roots();
+    let scope = instance.scope();
     let say = |what: &str| settings.progress.say(&format!("{} · {}: {what}", workload.name, target.name));
     say("weighing at rest");
-    match weigh::at_rest(&roots, settings.interrupt) {
+    match weigh::at_rest(&scope, settings.interrupt) {
         Ok(weight) => cell.idle = Some(weight),
+        Err(_) if scope.roots.is_empty() => {}
         Err(error) => cell.samples_error = Some(format!("{error:#}")),
     }
     cell.about = target.about.as_deref().and_then(|path| about(instance, path));
@@ -106,21 +105,24 @@ fn with_instance(
     };
     say("warming up");
     let (warm, _) =
-        weigh::while_loaded(&roots, settings.placement, settings.interrupt, |stop| load::run(&plan, stop));
+        weigh::while_loaded(&scope, settings.placement, settings.interrupt, |stop| load::run(&plan, stop));
     warm?;
     check(instance, settings.interrupt)?;
     plan.duration = settings.duration;
     say(&format!("load for {:?}", settings.duration));
     let (outcome, loaded) =
-        weigh::while_loaded(&roots, settings.placement, settings.interrupt, |stop| load::run(&plan, stop));
+        weigh::while_loaded(&scope, settings.placement, settings.interrupt, |stop| load::run(&plan, stop));
     cell.sampler_cpu_s = loaded.sampler_cpu_s;
-    cell.load = outcome.as_ref().ok().map(|outcome| summary(outcome, &plan, &loaded, settings.placement));
+    cell.load = outcome
+        .as_ref()
+        .ok()
+        .map(|outcome| summary(outcome, &plan, &loaded, cpus(target, settings.placement)));
     cell.samples = loaded.samples;
     cell.samples_error = cell.samples_error.take().or(loaded.error);
     outcome?;
     check(instance, settings.interrupt)?;
     say("weighing after the load");
-    cell.after = weigh::at_rest(&roots, settings.interrupt).ok();
+    cell.after = weigh::at_rest(&scope, settings.interrupt).ok();
     check(instance, settings.interrupt)
 }
 
@@ -138,7 +140,13 @@ fn about(instance: &dyn Instance, path: &str) -> Option<Value> {
     serde_json::from_str(&text).ok()
 }
 
-fn summary(outcome: &Outcome, plan: &Plan, loaded: &Loaded, placement: &Placement) -> Load {
+/// How many CPUs the server may use: those of its place, within its own limit.
+fn cpus(target: &Target, placement: &Placement) -> f64 {
+    let place = placement.server_count() as f64;
+    target.limits.cpus.map_or(place, |limit| limit.min(place))
+}
+
+fn summary(outcome: &Outcome, plan: &Plan, loaded: &Loaded, server_cpus: f64) -> Load {
     let latency = &outcome.latency;
     let ms = |nanos: u64| nanos as f64 / 1e6;
     let at = |quantile: f64| ms(latency.value_at_quantile(quantile));
@@ -164,7 +172,7 @@ fn summary(outcome: &Outcome, plan: &Plan, loaded: &Loaded, placement: &Placemen
         wall_s: outcome.wall.as_secs_f64(),
         server_cpu_s: loaded.server_cpu_s,
         others_share: ratio(loaded.others_cpu_s, loaded.available_cpu_s).unwrap_or(0.0),
-        server_cpus: placement.server_count(),
+        server_cpus,
         generator_cpu_s: outcome.cpu.as_secs_f64(),
         generator_busy: outcome.busy(),
     }

@@ -23,6 +23,7 @@ use crate::record::Record;
 use crate::report::{self, Format};
 use crate::run::{Run, run};
 use crate::target::{self, Target};
+use crate::weigh::{self, Scope};
 use crate::workload::{self, Body, Workload};
 use crate::{data, doctor};
 
@@ -182,9 +183,7 @@ fn load_command(args: &LoadArgs) -> Result<ExitCode> {
         cpus: placement.generator_cpus.clone(),
     };
     let (outcome, _) =
-        crate::weigh::while_loaded(&[std::process::id().cast_signed()], &placement, &interrupt, |stop| {
-            load::run(&plan, stop)
-        });
+        weigh::while_loaded(&Scope::default(), &placement, &interrupt, |stop| load::run(&plan, stop));
     let outcome = outcome?;
     say(&spoken(&outcome))?;
     Ok(if interrupt.is_set() { ExitCode::from(EXIT_INTERRUPTED) } else { ExitCode::SUCCESS })

@@ -4,21 +4,22 @@ use std::fmt::Write;
 use std::fs;
 
 use crate::host::Host;
+use crate::launch;
 use crate::placement::Placement;
 use crate::proc;
-use crate::target::Target;
+use crate::target::{Lack, Target};
 
 /// The report: one line for each target, then the facts of the machine that figures depend on.
 pub fn report(targets: &[Target], host: &Host, placement: &Placement) -> String {
     let mut text = String::from("Targets\n");
     let width = targets.iter().map(|target| target.name.chars().count()).max().unwrap_or(0);
     for target in targets {
-        let missing = target.missing();
+        let missing = launch::missing(target);
         let name = &target.name;
         if missing.is_empty() {
             let _ = writeln!(text, "  ok       {name:<width$}  {}", target.summary);
         }
-        for (what, hint) in missing {
+        for Lack { what, hint } in missing {
             let _ = writeln!(text, "  missing  {name:<width$}  {what}: {hint}");
         }
     }

@@ -22,12 +22,13 @@ pub use subject::Measurement;
 use crate::cell;
 use crate::host::Host;
 use crate::interrupt::Interrupt;
+use crate::launch;
 use crate::placement::Placement;
 use crate::progress::Progress;
 use crate::record::{self, SCHEMA, Writer};
 use crate::report::{DISTURBED, Format, Table, number};
 use crate::stats::median;
-use crate::target::{Target, find_program};
+use crate::target::{Lack, Target, find_program};
 use subject::Bench;
 
 /// What a gate needs to know.
@@ -130,7 +131,7 @@ fn demand(targets: &[Target]) -> Result<()> {
     if find_program("wrk").is_none() {
         missing.push("the program wrk (apt install wrk)".into());
     }
-    for (what, hint) in targets.iter().flat_map(Target::missing) {
+    for Lack { what, hint } in targets.iter().flat_map(launch::missing) {
         missing.push(format!("{what} ({hint})"));
     }
     missing.sort();

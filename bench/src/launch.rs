@@ -3,16 +3,25 @@
 //! Whatever ends the scale (return, error, panic, Ctrl-C, SIGKILL) ends what it launched: each program runs in
 //! a process group of its own that is killed on drop, and a guard kills it when the scale itself was killed.
 
+mod docker;
 mod error;
+mod existing;
+mod firecracker;
 mod guard;
+mod guest;
 mod instance;
+mod local;
+mod microvm;
 mod output;
+pub mod owner;
 mod process;
 mod ready;
 mod scratch;
+mod unikraft;
+mod words;
 
 pub use error::LaunchError;
-pub use instance::{Context, Instance, Launcher, Local, launcher};
+pub use instance::{Context, Instance, artefact_bytes, launch, missing};
 pub use output::Output;
 pub use process::{Process, STOP_TIMEOUT, Spawn};
 pub(crate) use ready::client;

@@ -23,6 +23,7 @@ pub mod launch;
 pub mod load;
 pub mod weigh;
 
+pub mod cgroup;
 pub mod proc;
 pub mod stats;
 

@@ -125,6 +125,41 @@ pub fn is_running(pid: i32) -> bool {
     stat(pid).is_some_and(|stat| stat.state != 'Z')
 }
 
+/// The parent of a process.
+pub fn parent(pid: i32) -> Option<i32> {
+    stat(pid).map(|stat| stat.parent)
+}
+
+/// Every process that can be seen.
+pub fn all() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// The words of a process's command line; none where it cannot be read.
+pub fn command_line(pid: i32) -> Vec<String> {
+    strings(pid, "cmdline")
+}
+
+/// A variable of the environment that a process was started with; none where it cannot be read.
+pub fn variable(pid: i32, name: &str) -> Option<String> {
+    let found = strings(pid, "environ");
+    found.into_iter().find_map(|entry| Some(entry.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
+}
+
+fn strings(pid: i32, file: &str) -> Vec<String> {
+    let bytes = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let strings = bytes.split(|&byte| byte == 0).filter(|bytes| !bytes.is_empty());
+    strings.map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect()
+}
+
+/// Ends a process at once.
+pub fn kill(pid: i32) {
+    if let Some(pid) = rustix::process::Pid::from_raw(pid) {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+}
+
 /// The name of the program (`comm`), for reports.
 pub fn name(pid: i32) -> Option<String> {
     Some(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end().to_owned())
@@ -164,8 +199,7 @@ fn children(pid: i32) -> Option<Vec<i32>> {
 
 fn scan_parents() -> HashMap<i32, Vec<i32>> {
     let mut parents: HashMap<i32, Vec<i32>> = HashMap::new();
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    for pid in entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
+    for pid in all() {
         if let Some(stat) = stat(pid) {
             parents.entry(stat.parent).or_default().push(pid);
         }

@@ -60,6 +60,12 @@ pub struct Cell {
     pub workload: String,
     pub started: String,
     pub error: Option<String>,
+    /// Nothing was tried, because something is not installed; `error` says what.
+    #[serde(default)]
+    pub missing: bool,
+    /// The guest's instructions were emulated: its speed says nothing about the packaging.
+    #[serde(default)]
+    pub emulated: bool,
     /// From the spawn to the first 200, of every start.
     pub cold_starts_ms: Vec<f64>,
     /// What the service says about itself.
@@ -96,8 +102,8 @@ pub struct Load {
     pub server_cpu_s: f64,
     /// The share of the time of the run's CPUs that others took, the hypervisor included.
     pub others_share: f64,
-    /// CPUs that the server may use.
-    pub server_cpus: usize,
+    /// CPUs that the server may use; a quota may be a fraction.
+    pub server_cpus: f64,
     pub generator_cpu_s: f64,
     /// The share of its CPU that the busiest generator thread used.
     pub generator_busy: f64,

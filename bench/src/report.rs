@@ -2,6 +2,7 @@
 //!
 //! MB means 10⁶ bytes everywhere.
 
+mod footprint;
 mod render;
 mod row;
 mod splice;

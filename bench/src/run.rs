@@ -7,6 +7,7 @@ use anyhow::Result;
 use crate::cell::{self, Settings};
 use crate::host::Host;
 use crate::interrupt::Interrupt;
+use crate::launch;
 use crate::placement::Placement;
 use crate::profile::Profile;
 use crate::progress::Progress;
@@ -35,7 +36,7 @@ pub fn run(run: &Run<'_>, interrupt: &Interrupt) -> Result<(Record, PathBuf)> {
     let writer = Writer::create(run.records_dir, &record.started, &record.host.label, "")?;
     writer.write(&record)?;
     let progress = Progress::new(run.targets.len() * run.workloads.len());
-    let built: Vec<Option<String>> = run.targets.iter().map(|target| failure(cell::build(target))).collect();
+    let built: Vec<Option<String>> = run.targets.iter().map(|target| failure(build(target))).collect();
     record.targets = run.targets.iter().map(described).collect();
     for (round, workload) in run.workloads.iter().enumerate() {
         for (target, failed) in run.targets.iter().zip(&built) {
@@ -96,7 +97,12 @@ fn settings<'a>(
 }
 
 fn described(target: &Target) -> TargetRecord {
-    TargetRecord { artefact_bytes: target.artefact_bytes(), definition: target.clone() }
+    TargetRecord { artefact_bytes: launch::artefact_bytes(target), definition: target.clone() }
+}
+
+/// Makes the artefact; a launch says what is missing for that.
+fn build(target: &Target) -> Result<()> {
+    if launch::missing(target).is_empty() { cell::build(target) } else { Ok(()) }
 }
 
 fn failure(result: Result<()>) -> Option<String> {

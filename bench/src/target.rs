@@ -32,10 +32,36 @@ pub struct Target {
     /// `{cpus}` (how many the server may use) and `{scratch}` (a directory that lives as long as the instance).
     #[serde(default)]
     pub command: Vec<String>,
-    /// `kind = "wasmtime"`: the component to serve, and words to put before it.
+    /// `kind = "wasmtime"`: the component to serve.
     pub component: Option<PathBuf>,
+    /// `kind = "spin"`: the application's manifest.
+    pub manifest: Option<PathBuf>,
+    /// `kind = "docker"`: the image, which must be there.
+    pub image: Option<String>,
+    /// `kind = "microvm"`: which program is the virtual machine.
+    pub vmm: Option<Vmm>,
+    /// `kind = "microvm"`: an uncompressed kernel (vmlinux).
+    pub kernel: Option<PathBuf>,
+    /// The guest's root file system: for a microVM a cpio archive with the service as `/init`, for a unikernel
+    /// one with the service as `/ounce`.
+    pub initrd: Option<PathBuf>,
+    /// `vmm = "firecracker"`: the machine's configuration, of which the scale replaces files, sizes and addresses.
+    pub config: Option<PathBuf>,
+    /// `kind = "unikraft"`: the directory of the Kraftfile.
+    pub kraftfile: Option<PathBuf>,
+    /// `kind = "url"`: what already runs, and how to weigh it: its process, or its container.
+    pub url: Option<String>,
+    pub pid: Option<i32>,
+    pub container: Option<String>,
+    /// More words for the service (docker, microvm, unikraft) or for what runs it (wasmtime, spin). Placeholders
+    /// as in `command`.
     #[serde(default)]
     pub args: Vec<String>,
+    /// What the instance may use at most.
+    #[serde(default)]
+    pub limits: Limits,
+    /// The port of 127.0.0.1 that `ounce-bench up` serves on; without it, a free one.
+    pub port: Option<u16>,
     /// Variables on top of the inherited environment; values take placeholders, too.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
@@ -73,6 +99,50 @@ pub enum Kind {
     Process,
     /// A WASI HTTP component in `wasmtime serve`, by default with a fresh instance for each request.
     Wasmtime,
+    /// A Spin application in `spin up`.
+    Spin,
+    /// A container of Docker Engine with a published port.
+    Docker,
+    /// A Linux guest with the service as its only program.
+    Microvm,
+    /// The service on Unikraft's base runtime: by `kraft`, or in QEMU with the kernel that
+    /// `OUNCE_UNIKRAFT_KERNEL` names.
+    Unikraft,
+    /// Something that already runs.
+    Url,
+}
+
+impl Kind {
+    /// The word for it in a target file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Process => "process",
+            Kind::Wasmtime => "wasmtime",
+            Kind::Spin => "spin",
+            Kind::Docker => "docker",
+            Kind::Microvm => "microvm",
+            Kind::Unikraft => "unikraft",
+            Kind::Url => "url",
+        }
+    }
+}
+
+/// The program that is a microVM's machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Vmm {
+    Qemu,
+    Firecracker,
+}
+
+/// What an instance may use at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// CPUs: a container's quota, which may be a fraction; a guest's number of CPUs.
+    pub cpus: Option<f64>,
+    /// Memory in MiB (2^20 bytes): a container's limit, or all the RAM of a guest.
+    pub memory_mib: Option<u64>,
 }
 
 /// A file or a program on PATH, and how to get it.
@@ -81,6 +151,13 @@ pub enum Kind {
 pub struct Requirement {
     pub file: Option<PathBuf>,
     pub program: Option<String>,
+    pub hint: String,
+}
+
+/// Something that is missing, and the command that gets it.
+#[derive(Clone, Debug)]
+pub struct Lack {
+    pub what: String,
     pub hint: String,
 }
 
@@ -127,20 +204,25 @@ impl Target {
                 format!("name is {:?}, but the file is called {stem}.toml: make them equal", self.name),
             );
         }
-        if self.kind == Kind::Process && self.command.is_empty() {
-            return wrong("kind", "kind \"process\" needs a `command`".into());
+        let shown = |kinds: &[Kind]| {
+            kinds.iter().map(|kind| format!("\"{}\"", kind.name())).collect::<Vec<_>>().join(", ")
+        };
+        for (key, set, kinds) in self.keys() {
+            if set && !kinds.contains(&self.kind) {
+                let others = shown(kinds);
+                return wrong(
+                    key,
+                    format!("`{key}` belongs to kind {others}, not to \"{}\"", self.kind.name()),
+                );
+            }
         }
-        if self.kind == Kind::Wasmtime && self.component.is_none() {
-            return wrong("kind", "kind \"wasmtime\" needs a `component`".into());
+        if let Some((key, ..)) = self.keys().iter().find(|(key, set, _)| !set && self.needs(key)) {
+            return wrong("kind", format!("kind \"{}\" needs a `{key}`", self.kind.name()));
         }
-        if self.kind == Kind::Process && (self.component.is_some() || !self.args.is_empty()) {
-            return wrong("kind", "`component` and `args` belong to kind \"wasmtime\"".into());
-        }
-        if self.kind == Kind::Wasmtime && !self.command.is_empty() {
-            return wrong(
-                "command",
-                "`command` belongs to kind \"process\"; use `component` and `args`".into(),
-            );
+        if self.limits.cpus.is_some_and(|cpus| cpus.is_nan() || cpus <= 0.0)
+            || self.limits.memory_mib == Some(0)
+        {
+            return wrong("cpus", "a limit must be more than 0".into());
         }
         if !self.ready.path.starts_with('/') {
             return wrong("path", format!("ready.path {:?} must start with /", self.ready.path));
@@ -156,6 +238,43 @@ impl Target {
         }
     }
 
+    /// Keys that not every kind has: whether each is set, and the kinds that it belongs to.
+    fn keys(&self) -> [(&'static str, bool, &'static [Kind]); 14] {
+        use Kind::{Docker, Microvm, Process, Spin, Unikraft, Url, Wasmtime};
+        [
+            ("command", !self.command.is_empty(), &[Process]),
+            ("component", self.component.is_some(), &[Wasmtime]),
+            ("manifest", self.manifest.is_some(), &[Spin]),
+            ("image", self.image.is_some(), &[Docker]),
+            ("vmm", self.vmm.is_some(), &[Microvm]),
+            ("kernel", self.kernel.is_some(), &[Microvm]),
+            ("initrd", self.initrd.is_some(), &[Microvm, Unikraft]),
+            ("config", self.config.is_some(), &[Microvm]),
+            ("kraftfile", self.kraftfile.is_some(), &[Unikraft]),
+            ("url", self.url.is_some(), &[Url]),
+            ("pid", self.pid.is_some(), &[Url]),
+            ("container", self.container.is_some(), &[Url]),
+            ("args", !self.args.is_empty(), &[Wasmtime, Spin, Docker, Microvm, Unikraft]),
+            ("limits", self.limits != Limits::default(), &[Docker, Microvm, Unikraft]),
+        ]
+    }
+
+    /// Whether a target of this kind cannot do without a key.
+    fn needs(&self, key: &str) -> bool {
+        match self.kind {
+            Kind::Process => key == "command",
+            Kind::Wasmtime => key == "component",
+            Kind::Spin => key == "manifest",
+            Kind::Docker => key == "image",
+            Kind::Microvm => {
+                ["vmm", "kernel", "initrd"].contains(&key)
+                    || (key == "config" && self.vmm == Some(Vmm::Firecracker))
+            }
+            Kind::Unikraft => key == "initrd",
+            Kind::Url => key == "url",
+        }
+    }
+
     /// The directory in which the target's commands run.
     pub fn directory(&self) -> PathBuf {
         let parent = self.source.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -168,19 +287,17 @@ impl Target {
         self.directory().join(relative)
     }
 
-    /// The size of what is shipped, in bytes.
-    pub fn artefact_bytes(&self) -> Option<u64> {
-        Some(fs::metadata(self.path(self.artefact.as_ref()?)).ok()?.len())
-    }
-
-    /// What is missing here, each with the command that gets it.
-    pub fn missing(&self) -> Vec<(String, &str)> {
+    /// What the file requires and is not here.
+    pub(crate) fn missing(&self) -> Vec<Lack> {
         let lacks = |need: &Requirement| match (&need.file, &need.program) {
             (Some(file), _) if !self.path(file).exists() => Some(format!("the file {}", file.display())),
             (_, Some(program)) if find_program(program).is_none() => Some(format!("the program {program}")),
             _ => None,
         };
-        self.requires.iter().filter_map(|need| Some((lacks(need)?, need.hint.as_str()))).collect()
+        self.requires
+            .iter()
+            .filter_map(|need| Some(Lack { what: lacks(need)?, hint: need.hint.clone() }))
+            .collect()
     }
 }
 

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
+use crate::cgroup::{Cgroup, Charge};
 use crate::interrupt::Interrupt;
 use crate::placement::Placement;
 use crate::proc::{self, Memory};
@@ -19,6 +20,26 @@ const REST: Duration = Duration::from_millis(100);
 /// It is weighed as it is when it has not settled by then.
 const REST_DEADLINE: Duration = Duration::from_secs(2);
 
+/// What is weighed of an instance.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// The topmost processes that this instance needs; with everything below them they are its footprint. Empty when
+    /// it cannot be weighed.
+    pub roots: Vec<i32>,
+    /// Its control group, where it has one of its own.
+    pub cgroup: Option<Cgroup>,
+}
+
+impl Scope {
+    pub fn of(roots: Vec<i32>) -> Self {
+        Self { roots, cgroup: None }
+    }
+
+    fn charge(&self) -> Option<Charge> {
+        self.cgroup.as_ref()?.read().ok()
+    }
+}
+
 /// An instance at rest.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Weight {
@@ -27,6 +48,8 @@ pub struct Weight {
     /// Whether two readings in a row were equal; if not, the last one before the deadline counts.
     pub settled: bool,
     pub processes: Vec<ProcessWeight>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<Charge>,
 }
 
 /// One process of the tree.
@@ -44,6 +67,8 @@ pub struct Sample {
     pub at_ms: f64,
     pub processes: usize,
     pub memory: Memory,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<Charge>,
 }
 
 /// Everything weighed while a load ran.
@@ -66,18 +91,19 @@ pub struct Loaded {
 ///
 /// # Errors
 /// When it cannot be weighed: no permission, or it has ended.
-pub fn at_rest(roots: &[i32], interrupt: &Interrupt) -> Result<Weight> {
+pub fn at_rest(scope: &Scope, interrupt: &Interrupt) -> Result<Weight> {
     let until = Instant::now() + REST_DEADLINE;
     let mut last: Option<Memory> = None;
     loop {
-        let pids = proc::tree(roots);
+        let pids = proc::tree(&scope.roots);
         let total = proc::memory_of(&pids).context("cannot weigh the instance")?;
         let settled = last == Some(total);
         if settled || Instant::now() >= until || interrupt.wait(REST) {
             let weigh = |&pid: &i32| {
                 Some(ProcessWeight { pid, name: proc::name(pid)?, memory: proc::memory(pid).ok()? })
             };
-            return Ok(Weight { total, settled, processes: pids.iter().filter_map(weigh).collect() });
+            let processes = pids.iter().filter_map(weigh).collect();
+            return Ok(Weight { total, settled, processes, cgroup: scope.charge() });
         }
         last = Some(total);
     }
@@ -86,7 +112,7 @@ pub fn at_rest(roots: &[i32], interrupt: &Interrupt) -> Result<Weight> {
 /// Runs `load` while a thread samples the tree. The flag that `load` gets is set when the instance has ended or
 /// the scale is interrupted.
 pub fn while_loaded<T>(
-    roots: &[i32],
+    what: &Scope,
     placement: &Placement,
     interrupt: &Interrupt,
     load: impl FnOnce(&AtomicBool) -> T,
@@ -94,9 +120,9 @@ pub fn while_loaded<T>(
     let (stop, finished) = (AtomicBool::new(false), Interrupt::new());
     let cpus = placement.cpus();
     thread::scope(|scope| {
-        let sampler = scope.spawn(|| sample(roots, interrupt, &stop, &finished));
+        let sampler = scope.spawn(|| sample(what, interrupt, &stop, &finished));
         let read = || {
-            let server = proc::cpu_seconds(&proc::tree(roots));
+            let server = proc::cpu_seconds(&proc::tree(&what.roots));
             (server, proc::busy_seconds(&cpus) - server - seconds(ClockId::ProcessCPUTime))
         };
         let (start, before) = (Instant::now(), read());
@@ -111,21 +137,26 @@ pub fn while_loaded<T>(
     })
 }
 
-fn sample(roots: &[i32], interrupt: &Interrupt, stop: &AtomicBool, finished: &Interrupt) -> Loaded {
+fn sample(scope: &Scope, interrupt: &Interrupt, stop: &AtomicBool, finished: &Interrupt) -> Loaded {
     let mut loaded = Loaded::default();
     let start = Instant::now();
     let mut next = PERIOD;
     while !finished.wait(next.saturating_sub(start.elapsed())) {
         next = (next + PERIOD).max(start.elapsed());
-        let pids = proc::tree(roots);
+        let pids = proc::tree(&scope.roots);
         let at_ms = start.elapsed().as_secs_f64() * 1e3;
         match proc::memory_of(&pids) {
-            Ok(memory) => loaded.samples.push(Sample { at_ms, processes: pids.len(), memory }),
+            Ok(memory) => {
+                let cgroup = scope.charge();
+                loaded.samples.push(Sample { at_ms, processes: pids.len(), memory, cgroup });
+            }
+            // Nobody said what to weigh.
+            Err(_) if scope.roots.is_empty() => {}
             Err(error) => {
                 loaded.error.get_or_insert_with(|| error.to_string());
             }
         }
-        if interrupt.is_set() || !roots.iter().all(|&root| proc::is_running(root)) {
+        if interrupt.is_set() || !scope.roots.iter().all(|&root| proc::is_running(root)) {
             stop.store(true, Ordering::Relaxed);
         }
     }

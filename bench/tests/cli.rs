@@ -150,6 +150,11 @@ fn mistakes_in_a_target_file_name_file_and_line() {
         ("kind = \"balloon\"\ncommand = [\"x\"]\n", "t.toml:2: unknown variant `balloon`"),
         ("kind = \"process\"\ncommand = \"x\"\n", "t.toml:3: invalid type"),
         ("kind = \"process\"\n", "t.toml:2: kind \"process\" needs a `command`"),
+        ("kind = \"microvm\"\nvmm = \"firecracker\"\nkernel = \"k\"\ninitrd = \"i\"\n", "needs a `config`"),
+        (
+            "kind = \"docker\"\nimage = \"i\"\n[limits]\ncpus = -1.0\n",
+            "t.toml:5: a limit must be more than 0",
+        ),
         ("kind = \"wasmtime\"\ncomponent = \"x\"\ncommand = [\"x\"]\n", "t.toml:4: `command` belongs to"),
         (
             "kind = \"process\"\ncommand = [\"x\"]\n[ready]\npath = \"x\"\n",
@@ -190,7 +195,17 @@ fn shipped_data_files_are_right() {
     let bench = ounce_bench::data::bench_dir();
     let targets = ounce_bench::target::read_dir(&bench.join("targets")).unwrap();
     let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
-    assert_eq!(names, ["minimal", "native", "static", "wasmtime"]);
+    let expected = [
+        "docker-microvm",
+        "docker-minimal",
+        "docker-standard",
+        "firecracker",
+        "microvm",
+        "minimal",
+        "native",
+    ];
+    assert_eq!(names[..7], expected);
+    assert_eq!(names[7..], ["spin", "static", "unikraft", "wasmtime-aot", "wasmtime-reuse", "wasmtime"]);
     ounce_bench::target::read_dir(&bench.join("peers")).unwrap();
     ounce_bench::workload::read(&bench.join("workloads.toml")).unwrap();
     ounce_bench::gate::Definition::read(&bench.join("gate.toml")).unwrap();

@@ -2,7 +2,6 @@
 
 mod common;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
@@ -11,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::{Act, alive, ok, scratch, serve_on, wait_until};
 use ounce_bench::interrupt::Interrupt;
-use ounce_bench::launch::{Context, Instance, LaunchError, Process, Signal, Spawn, launcher};
+use ounce_bench::launch::{Context, Instance, LaunchError, Process, Signal, Spawn};
 use ounce_bench::placement::Placement;
 use ounce_bench::target::Target;
 use ounce_bench::{proc, weigh};
@@ -43,8 +42,7 @@ fn stub_target(name: &str, rest: &str) -> Target {
 
 fn launch(target: &Target) -> Result<Box<dyn Instance>, LaunchError> {
     let (placement, interrupt) = (Placement::here(None).unwrap(), Interrupt::new());
-    let context = Context { placement: &placement, interrupt: &interrupt, values: BTreeMap::new() };
-    launcher(target.kind).launch(target, &context)
+    ounce_bench::launch::launch(target, &Context::new(&placement, &interrupt))
 }
 
 fn failure(target: &Target) -> LaunchError {
@@ -57,15 +55,17 @@ fn failure(target: &Target) -> LaunchError {
 #[test]
 fn a_server_on_a_picked_port_is_ready_pinned_weighed_and_stopped() {
     let mut instance = launch(&stub_target("picked", "[env]\nSTUB_LISTEN = \"{address}\"\n")).unwrap();
-    assert!(instance.cold_start() > Duration::ZERO && instance.cold_start() < Duration::from_secs(10));
-    let pid = instance.roots()[0];
+    assert!(
+        instance.cold_start().is_some_and(|took| took > Duration::ZERO && took < Duration::from_secs(10))
+    );
+    let pid = instance.scope().roots[0];
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let cpus = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim();
     let placement = Placement::here(None).unwrap();
     if let [cpu] = placement.server_cpus[..] {
         assert_eq!(cpus, cpu.to_string());
     }
-    let weight = weigh::at_rest(&instance.roots(), &Interrupt::new()).unwrap();
+    let weight = weigh::at_rest(&instance.scope(), &Interrupt::new()).unwrap();
     assert!(weight.total.pss > 50_000 && weight.total.pss >= weight.total.pss_anon);
     let address = instance.address();
     instance.stop().unwrap();

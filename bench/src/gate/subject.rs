@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::definition::{Definition, Generator, Metric, Subject};
 use super::{plain, wrk};
 use crate::interrupt::Interrupt;
-use crate::launch::{self, Instance, launcher};
+use crate::launch::{self, Instance};
 use crate::load::{self, Plan, REQUEST_TIMEOUT, Schedule};
 use crate::placement::Placement;
 use crate::stats::{median, ratio};
@@ -80,7 +80,7 @@ impl Bench<'_> {
 
     pub(super) fn measure(&self, subject: &Subject, target: &Target, round: usize) -> Measurement {
         let mut measurement = Measurement { subject: subject.name.clone(), round, ..Measurement::default() };
-        measurement.artefact_mb = target.artefact_bytes().map(|bytes| bytes as f64 / 1e6);
+        measurement.artefact_mb = launch::artefact_bytes(target).map(|bytes| bytes as f64 / 1e6);
         if let Err(error) = self.fill(&mut measurement, subject, target) {
             measurement.error = Some(format!("{error:#}"));
         }
@@ -89,13 +89,13 @@ impl Bench<'_> {
 
     fn fill(&self, measurement: &mut Measurement, subject: &Subject, target: &Target) -> Result<()> {
         let mut instance = self.launch(target)?;
-        let roots = instance.roots();
-        let idle = weigh::at_rest(&roots, self.interrupt)?;
+        let scope = instance.scope();
+        let idle = weigh::at_rest(&scope, self.interrupt)?;
         measurement.pss_idle_mb = Some(idle.total.pss as f64 / 1e6);
         let seconds = Duration::from_secs_f64;
         let load = |duration: Duration| {
             let generate = |stop: &AtomicBool| self.load(subject, &*instance, duration, stop);
-            weigh::while_loaded(&roots, self.placement, self.interrupt, generate)
+            weigh::while_loaded(&scope, self.placement, self.interrupt, generate)
         };
         load(seconds(self.definition.warm_up_s)).0?;
         let (rate, loaded) = load(seconds(self.definition.duration_s));
@@ -114,11 +114,10 @@ impl Bench<'_> {
 
     fn launch(&self, target: &Target) -> Result<Box<dyn Instance>> {
         let context = launch::Context {
-            placement: self.placement,
-            interrupt: self.interrupt,
             values: self.values.clone(),
+            ..launch::Context::new(self.placement, self.interrupt)
         };
-        Ok(launcher(target.kind).launch(target, &context)?)
+        Ok(launch::launch(target, &context)?)
     }
 
     fn load(

@@ -1,8 +1,8 @@
-//! The guard: kills every launched process group when the scale dies without a chance to do it (SIGKILL).
+//! The guard: ends what was launched when the scale dies without a chance to do it (SIGKILL).
 //!
-//! PR_SET_PDEATHSIG reaches only direct children; a server's workers would live on. The guard is a shell in a
-//! process group of its own that reads the groups from a pipe whose only writer is the scale: when the scale
-//! is gone the pipe ends, and the guard kills what is left on its list.
+//! PR_SET_PDEATHSIG reaches only direct children; a server's workers would live on, and so would a container. The
+//! guard is a shell in a process group of its own that reads from a pipe, whose only writer is the scale, how each
+//! thing is ended: when the scale is gone the pipe ends, and the guard does what is left on its list.
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,14 +13,18 @@ use std::sync::{Mutex, PoisonError};
 
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
-list=
-while read -r op number group; do
-  if [ "$op" = + ]; then list="$list $number:$group"; continue; fi
-  left=
-  for entry in $list; do [ "${entry%:*}" = "$number" ] || left="$left $entry"; done
-  list=$left
+end=0
+while read -r op number undo; do
+  if [ "$op" = + ]; then eval "undo_$number=\$undo"; else unset "undo_$number"; fi
+  [ "$number" -lt "$end" ] || end=$((number + 1))
 done
-for entry in $list; do kill -s KILL -- "-${entry#*:}"; done 2>/dev/null
+number=0
+while [ "$number" -lt "$end" ]; do
+  eval "undo=\${undo_$number:-}"
+  # A second time, because the daemon may have been busy making what is to be undone.
+  [ -z "$undo" ] || $undo || { sleep 1; $undo; }
+  number=$((number + 1))
+done >/dev/null 2>&1
 "#;
 
 /// One guard serves the whole program; it is started with the first launch.
@@ -39,13 +43,20 @@ impl Place {
         Ok((Self(NEXT.fetch_add(1, Ordering::Relaxed)), pipe))
     }
 
+    /// A place for something other than a process: `undo` is the command that ends it, words without quotes.
+    pub(super) fn held(undo: &str) -> io::Result<Self> {
+        let (place, pipe) = Self::new()?;
+        rustix::io::write(pipe, format!("+ {} {undo}\n", place.0).as_bytes())?;
+        Ok(place)
+    }
+
     /// Puts a group on the list. Called between fork and exec, so that not even the first instruction of the
     /// program runs unwatched: allocates nothing.
     pub(super) fn enter(number: u32, pipe: &OwnedFd, group: i32) -> io::Result<()> {
-        let mut line = [0; 32];
+        let mut line = [0; 64];
         let room = line.len();
         let mut rest = &mut line[..];
-        writeln!(rest, "+ {number} {group}")?;
+        writeln!(rest, "+ {number} kill -s KILL -- -{group}")?;
         let length = room - rest.len();
         rustix::io::write(pipe, &line[..length])?;
         Ok(())

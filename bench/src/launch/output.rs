@@ -1,6 +1,7 @@
 //! What a launched program prints, kept so that an error can show it and a ready line can be waited for.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,13 +27,17 @@ struct State {
 
 impl Output {
     /// Reads `stream` to its end on a thread of its own, so that the program never blocks on a full pipe.
-    pub(super) fn capture(mut stream: impl Read + Send + 'static) -> Self {
+    /// What is read is appended to `log`, too.
+    pub(super) fn capture(mut stream: impl Read + Send + 'static, mut log: Option<File>) -> Self {
         let output = Output(Arc::default());
         let writer = output.clone();
         thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(n @ 1..) = stream.read(&mut buffer) {
                 writer.push(&buffer[..n]);
+                if let Some(log) = &mut log {
+                    let _ = log.write_all(&buffer[..n]);
+                }
             }
             writer.lock().closed = true;
             writer.0.changed.notify_all();

@@ -1,7 +1,8 @@
 //! One started program with everything that it starts: spawn, output, signals, exit, and certain death.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
@@ -19,6 +20,7 @@ use rustix::thread::CpuSet;
 use super::error::LaunchError;
 use super::guard::Place;
 use super::output::Output;
+use super::owner;
 use crate::proc;
 
 /// How long a program may take to end after SIGTERM before it is killed, unless its target says otherwise.
@@ -32,6 +34,10 @@ pub struct Spawn {
     pub workdir: Option<PathBuf>,
     /// The CPUs that the program may use; empty means all.
     pub cpus: Vec<usize>,
+    /// A file to which its output is appended as well.
+    pub log: Option<PathBuf>,
+    /// Whether its standard input is a pipe for [`Process::type_in`]; otherwise it is empty.
+    pub console: bool,
 }
 
 impl Spawn {
@@ -78,7 +84,9 @@ impl Process {
         let (Some(stdout), Some(stderr)) = streams else {
             return Err(failed(io::Error::other("its output was not captured")));
         };
-        let (stdout, stderr) = (Output::capture(stdout), Output::capture(stderr));
+        let log =
+            || spawn.log.as_ref().and_then(|path| File::options().append(true).create(true).open(path).ok());
+        let (stdout, stderr) = (Output::capture(stdout, log()), Output::capture(stderr, log()));
         let pid = Pid::from_child(&child);
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(|error| {
             let _ = kill_process_group(pid, Signal::KILL);
@@ -135,6 +143,14 @@ impl Process {
                 });
             }
         }
+    }
+
+    /// Writes to the program's standard input.
+    ///
+    /// # Errors
+    /// When it has none, or has closed it.
+    pub fn type_in(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.child.stdin.as_mut().ok_or(io::ErrorKind::NotConnected)?.write_all(bytes)
     }
 
     /// Sends a signal to the program itself.
@@ -252,7 +268,9 @@ fn command(spawn: &Spawn, place: u32, guard: OwnedFd) -> io::Result<Command> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the command is empty"))?;
     let mut command = Command::new(program);
     command.args(arguments).envs(&spawn.env).process_group(0);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.env(owner::VARIABLE, owner::mark());
+    command.stdin(if spawn.console { Stdio::piped() } else { Stdio::null() });
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     if let Some(workdir) = &spawn.workdir {
         command.current_dir(workdir);
     }

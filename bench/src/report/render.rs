@@ -3,7 +3,8 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::row::{Row, rows};
+use super::footprint;
+use super::row::{Row, ranked, rows};
 use crate::load::Schedule;
 use crate::record::Record;
 
@@ -36,7 +37,7 @@ const HEADINGS: [&str; 12] = [
 
 /// The tables of a record with the machine beneath them.
 pub fn render(record: &Record, path: &Path, format: Format) -> String {
-    let rows = rows(record);
+    let rows = ranked(rows(record));
     let mut text = String::new();
     for workload in &record.workloads {
         let of_workload: Vec<&Row> = rows.iter().filter(|row| row.workload == workload.name).collect();
@@ -55,19 +56,26 @@ pub fn render(record: &Record, path: &Path, format: Format) -> String {
         let table = Table { headings: HEADINGS.map(String::from).to_vec(), rows: cells };
         text.push_str(&table.render(format));
         text.push('\n');
-        for row in of_workload.iter().filter(|row| row.error.is_some()) {
-            let _ = writeln!(text, "{}{}: {}", bullet(format), row.target, one_line(row, format));
-        }
-        if of_workload.iter().any(|row| row.error.is_some()) {
-            text.push('\n');
-        }
+        text.push_str(&errors(of_workload.iter().copied().filter(|row| !row.missing), format));
     }
+    // What is missing is so for every workload.
+    let first = rows.iter().filter(|row| row.missing && row.workload == rows[0].workload);
+    text.push_str(&errors(first, format));
+    text.push_str(&footprint::table(record).map(|table| table.render(format) + "\n").unwrap_or_default());
     for Mark { name, set, meaning } in MARKS {
         if rows.iter().any(|row| row.error.is_none() && set(row)) {
             let _ = writeln!(text, "{name}: {meaning}.\n");
         }
     }
     text + &footer(record, path, format)
+}
+
+fn errors<'a>(rows: impl Iterator<Item = &'a Row>, format: Format) -> String {
+    let lines: String = rows
+        .filter(|row| row.error.is_some())
+        .map(|row| format!("{}{}: {}\n", bullet(format), row.target, one_line(row, format)))
+        .collect();
+    if lines.is_empty() { lines } else { lines + "\n" }
 }
 
 /// A reason to doubt a row.
@@ -77,7 +85,18 @@ struct Mark {
     meaning: &'static str,
 }
 
-const MARKS: [Mark; 4] = [
+const MARKS: [Mark; 6] = [
+    Mark {
+        name: "emulated",
+        set: |row| row.emulated,
+        meaning: "KVM could not run the guest here, so its instructions were emulated: the row shows that it works, not \
+                  how fast or how large, and is not ranked",
+    },
+    Mark {
+        name: "unweighed",
+        set: |row| row.unweighed,
+        meaning: "the target names no process or container to weigh",
+    },
     Mark {
         name: "disturbed",
         set: |row| row.disturbed,
@@ -114,6 +133,7 @@ fn conditions(record: &Record, workload: &str) -> String {
 fn cells(row: &Row) -> Vec<String> {
     let show = |value: Option<f64>| value.map_or("–".to_owned(), number);
     let marks: Vec<&str> = match row.error {
+        Some(_) if row.missing => vec!["missing, see below"],
         Some(_) => vec!["failed, see below"],
         None => MARKS.iter().filter(|mark| (mark.set)(row)).map(|mark| mark.name).collect(),
     };
@@ -179,7 +199,7 @@ fn footer(record: &Record, path: &Path, format: Format) -> String {
     let incomplete = if record.complete { "" } else { " INCOMPLETE: the run was interrupted." };
     let mut text = format!(
         "Machine {}; {placement}. Profile {}, {}.{incomplete} MB = 10⁶ bytes; PSS is of the whole process tree, loaded is \
-         the median under load; cold start is the median to the first 200.\n",
+         the median under load; cold start is the median to the first 200. Rows are ordered by requests/s per MB.\n",
         record.host.line(),
         record.profile,
         record.started,

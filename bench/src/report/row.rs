@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::cgroup::Charge;
 use crate::load::Schedule;
 use crate::record::{Cell, Load, Record};
 use crate::stats::{max, median, ratio};
@@ -45,12 +46,34 @@ pub struct Row {
     pub rate_missed: bool,
     /// Other programs, or the hypervisor, took CPU time from the run.
     pub disturbed: bool,
+    /// The guest's instructions were emulated: the figures show that it works, not how fast.
+    pub emulated: bool,
+    /// Nobody said which process to weigh.
+    pub unweighed: bool,
+    /// What the kernel charges to its control group: median under load.
+    pub cgroup_loaded: Option<Charge>,
+    /// Nothing was tried; `error` says what is missing.
+    pub missing: bool,
     pub error: Option<String>,
 }
 
-/// Every cell of a record as a row.
+/// Every cell of a record as a row, in the order of the record.
 pub fn rows(record: &Record) -> Vec<Row> {
     record.cells.iter().map(|cell| row(record, cell)).collect()
+}
+
+/// Rows in the order of a table: ranked by the headline, then what is not to be compared, then what failed, then
+/// what could not be tried.
+pub fn ranked(mut rows: Vec<Row>) -> Vec<Row> {
+    let class = |row: &Row| match (row.missing, &row.error, row.emulated || row.req_per_s_per_mb.is_none()) {
+        (true, ..) => 3,
+        (_, Some(_), _) => 2,
+        (.., true) => 1,
+        _ => 0,
+    };
+    let worth = |row: &Row| row.req_per_s_per_mb.unwrap_or(0.0);
+    rows.sort_by(|a, b| class(a).cmp(&class(b)).then(worth(b).total_cmp(&worth(a))));
+    rows
 }
 
 fn row(record: &Record, cell: &Cell) -> Row {
@@ -58,6 +81,8 @@ fn row(record: &Record, cell: &Cell) -> Row {
     let loaded: Vec<f64> = cell.samples.iter().map(|sample| mb(sample.memory.pss)).collect();
     let req_per_s = load.and_then(|load| ratio(load.requests as f64, load.window_s));
     let pss_loaded_mb = median(&loaded);
+    // Without a weight nothing is known of the server's side.
+    let weighed = load.filter(|_| !cell.samples.is_empty() || cell.idle.is_some());
     let answered = load.map(|load| (load.requests + load.drained, load.latency.p50_ms, load.latency.p99_ms));
     let starts: Vec<f64> = record
         .cells
@@ -76,7 +101,7 @@ fn row(record: &Record, cell: &Cell) -> Row {
         pss_loaded_mb,
         pss_peak_mb: max(&loaded),
         pss_after_mb: cell.after.as_ref().map(|weight| mb(weight.total.pss)),
-        cpu_us_per_req: load
+        cpu_us_per_req: weighed
             .and_then(|load| ratio(load.server_cpu_s * 1e6, (load.requests + load.drained) as f64)),
         p50_ms: answered.filter(|answered| answered.0 > 0).map(|answered| answered.1),
         p99_ms: answered.filter(|answered| answered.0 > 0).map(|answered| answered.2),
@@ -84,16 +109,26 @@ fn row(record: &Record, cell: &Cell) -> Row {
         artefact_mb: target.and_then(|target| target.artefact_bytes).map(mb),
         errors: load.map(|load| load.errors.total()),
         generator_bound: load.is_some_and(generator_bound),
-        unsaturated: load.is_some_and(unsaturated),
+        unsaturated: weighed.is_some_and(unsaturated),
         rate_missed: load.is_some_and(rate_missed),
-        disturbed: load.is_some_and(|load| load.others_share > DISTURBED),
+        disturbed: weighed.is_some_and(|load| load.others_share > DISTURBED),
+        emulated: cell.emulated,
+        unweighed: load.is_some() && weighed.is_none(),
+        cgroup_loaded: middle(cell.samples.iter().filter_map(|sample| sample.cgroup).collect()),
+        missing: cell.missing,
         error: cell.error.clone().or_else(|| cell.samples_error.clone()),
     }
 }
 
+/// The charge whose sum is the median.
+fn middle(mut charges: Vec<Charge>) -> Option<Charge> {
+    charges.sort_by_key(|charge| charge.current);
+    charges.get(charges.len() / 2).copied()
+}
+
 /// The part of its CPUs' time that the server used.
 fn server_busy(load: &Load) -> f64 {
-    ratio(load.server_cpu_s, load.wall_s * load.server_cpus as f64).unwrap_or(0.0)
+    ratio(load.server_cpu_s, load.wall_s * load.server_cpus).unwrap_or(0.0)
 }
 
 fn generator_bound(load: &Load) -> bool {
@@ -109,7 +144,7 @@ fn rate_missed(load: &Load) -> bool {
     load.schedule != Schedule::Closed && (load.drained > load.connections as u64 || load.errors.unsent > 0)
 }
 
-fn mb(bytes: u64) -> f64 {
+pub(super) fn mb(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
@@ -178,6 +213,34 @@ mod tests {
         assert_eq!(mark(9.1, 0.96, 0.0), (false, false, false));
         assert_eq!(mark(5.0, 0.5, 0.06), (false, false, true));
         assert_eq!(mark(4.9, 0.4, 0.0), (false, true, false));
+    }
+
+    #[test]
+    fn what_cannot_be_compared_comes_after_what_can() {
+        let row = |name: &str, change: fn(&mut Row)| {
+            let mut row = rows(&record(2.0, 0.5, 0.0)).remove(0);
+            row.target = name.into();
+            change(&mut row);
+            row
+        };
+        let rows = vec![
+            row("missing", |row| (row.missing, row.error) = (true, Some("no".into()))),
+            row("emulated", |row| (row.emulated, row.req_per_s_per_mb) = (true, Some(1e9))),
+            row("slow", |row| row.req_per_s_per_mb = Some(1.0)),
+            row("failed", |row| row.error = Some("no".into())),
+            row("fast", |row| row.req_per_s_per_mb = Some(9.0)),
+        ];
+        let order: Vec<String> = ranked(rows).into_iter().map(|row| row.target).collect();
+        assert_eq!(order, ["fast", "slow", "emulated", "failed", "missing"]);
+    }
+
+    #[test]
+    fn what_is_not_weighed_says_nothing_of_the_server() {
+        let mut record = record(0.0, 0.4, 0.9);
+        (record.cells[0].samples, record.cells[0].idle) = (Vec::new(), None);
+        let row = rows(&record).remove(0);
+        assert!(row.unweighed && !row.unsaturated && !row.disturbed && row.measured());
+        assert_eq!((row.cpu_us_per_req, row.req_per_s_per_mb), (None, None));
     }
 
     #[test]

@@ -1,0 +1,215 @@
+//! Containers of Docker Engine, through its command line.
+//!
+//! The port is published on the gateway address of the bridge, not on loopback: what goes to 127.0.0.1 is copied
+//! by a proxy process, while the gateway's address takes the kernel's way (NAT), as a request from outside does.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use std::{fs, io};
+
+use super::error::LaunchError;
+use super::guard::Place;
+use super::instance::{Context, Instance, Launcher};
+use super::local::Local;
+use super::owner;
+use super::process::Process;
+use super::words::{Words, target_error};
+use crate::cgroup::Cgroup;
+use crate::proc;
+use crate::target::{Lack, Target, find_program};
+use crate::weigh::Scope;
+
+/// The port that the service listens on inside.
+const INSIDE: u16 = 8080;
+
+pub(super) struct DockerLauncher;
+
+impl Launcher for DockerLauncher {
+    fn missing(&self, target: &Target) -> Vec<Lack> {
+        let image = target.image.as_deref().unwrap_or_default();
+        let lack = |what: String, hint: &str| vec![Lack { what, hint: hint.into() }];
+        if find_program("docker").is_none() {
+            return lack(
+                "the program docker".into(),
+                "install Docker Engine, see https://docs.docker.com/engine/install",
+            );
+        }
+        match docker(&["image", "inspect", "--format", "{{.Id}}", image]) {
+            Ok(_) => Vec::new(),
+            Err(error) if error.to_string().contains("No such image") => {
+                lack(format!("the image {image}"), "make images")
+            }
+            Err(error) => {
+                lack(format!("a Docker daemon that answers ({error})"), "start it: systemctl start docker")
+            }
+        }
+    }
+
+    /// All of the image.
+    fn artefact_bytes(&self, target: &Target) -> Option<u64> {
+        docker(&["image", "inspect", "--format", "{{.Size}}", target.image.as_deref()?]).ok()?.parse().ok()
+    }
+
+    fn launch(&self, target: &Target, context: &Context<'_>) -> Result<Box<dyn Instance>, LaunchError> {
+        let failed = |what: &str, error: io::Error| target_error(target, format!("{what}: {error}"));
+        let address =
+            context.address.map_or_else(published, Ok).map_err(|error| failed("no free port", error))?;
+        let container = Container::new().map_err(|error| failed("no guard for a container", error))?;
+        let words = Words::new(target, context, address)?;
+        let spawn = words.spawn(&command(target, context, address, &container.name), context)?;
+        let process = Process::spawn(&spawn)?;
+        let local = Local::ready(process, target, address, context, words.scratch)?;
+        let scope =
+            scope(&container.name).map_err(|error| failed("the container cannot be weighed", error))?;
+        Ok(Box::new(Docker { local, scope, container }))
+    }
+}
+
+/// `docker run` in the foreground: it hands signals and output on, and ends with the container.
+fn command(target: &Target, context: &Context<'_>, address: SocketAddr, name: &str) -> Vec<String> {
+    let label = format!("{}={}", owner::LABEL, owner::mark());
+    let publish = format!("{address}:{INSIDE}");
+    let fixed = [
+        ["docker", "run", "--rm"].as_slice(),
+        &["--name", name, "--label", &label, "--publish", &publish, "--read-only", "--cap-drop", "ALL"],
+        &["--security-opt", "no-new-privileges"],
+    ];
+    let mut words: Vec<String> = fixed.concat().into_iter().map(String::from).collect();
+    let cpus = &context.placement.server_cpus;
+    if !cpus.is_empty() {
+        let list: Vec<String> = cpus.iter().map(ToString::to_string).collect();
+        words.push(format!("--cpuset-cpus={}", list.join(",")));
+    }
+    if let Some(cpus) = target.limits.cpus {
+        // Docker refuses more than the machine has.
+        let there =
+            std::thread::available_parallelism().map_or(1.0, |count| count.get() as f64).max(online());
+        words.push(format!("--cpus={}", cpus.min(there)));
+    }
+    if let Some(mib) = target.limits.memory_mib {
+        words.extend([format!("--memory={mib}m"), format!("--memory-swap={mib}m")]);
+    }
+    words.extend(target.env.iter().map(|(name, value)| format!("--env={name}={value}")));
+    words.extend(target.image.clone());
+    words.extend(target.args.clone());
+    words
+}
+
+/// CPUs of the machine; this program itself may be confined to some of them.
+fn online() -> f64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    stat.lines().filter(|line| line.starts_with("cpu") && !line.starts_with("cpu ")).count() as f64
+}
+
+/// A free port of the bridge's gateway, or of loopback where that is not an address of this machine.
+fn published() -> io::Result<SocketAddr> {
+    let gateway = docker(&["network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", "bridge"]);
+    let gateway = gateway.ok().and_then(|text| text.parse::<Ipv4Addr>().ok()).unwrap_or(Ipv4Addr::LOCALHOST);
+    let bound = TcpListener::bind((IpAddr::V4(gateway), 0));
+    bound.or_else(|_| TcpListener::bind((IpAddr::V4(Ipv4Addr::LOCALHOST), 0)))?.local_addr()
+}
+
+/// The processes that a container needs: its own, its shim (their parent), the proxies of its ports; and its
+/// cgroup. The daemons serve all containers and are nobody's.
+pub(super) fn scope(name: &str) -> io::Result<Scope> {
+    let text = docker(&["inspect", "--format", "{{.State.Pid}} {{.Id}}", name])?;
+    let (pid, id) = text.split_once(' ').unwrap_or_default();
+    let pid: i32 = pid.parse().map_err(io::Error::other)?;
+    let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    let inside = cgroups.contains(id);
+    let Some(shim) = proc::parent(pid).filter(|_| inside) else {
+        return Err(io::Error::other(
+            "its processes cannot be seen from here (a remote daemon, or one in a virtual machine)",
+        ));
+    };
+    let mut roots = vec![shim];
+    roots.extend(proxies(pid));
+    Ok(Scope { roots, cgroup: Cgroup::of(pid) })
+}
+
+/// Docker's user-space proxies for the ports of a container, found by the container's address.
+fn proxies(pid: i32) -> Vec<i32> {
+    let routes = fs::read_to_string(format!("/proc/{pid}/net/fib_trie")).unwrap_or_default();
+    proc::all()
+        .filter(|&pid| proc::name(pid).as_deref() == Some("docker-proxy"))
+        .filter(|&pid| {
+            let words = proc::command_line(pid);
+            let address =
+                words.iter().position(|word| word == "-container-ip").and_then(|at| words.get(at + 1));
+            address.is_some_and(|address| routes.lines().any(|line| line.ends_with(&format!(" {address}"))))
+        })
+        .collect()
+}
+
+/// Runs a short command of Docker's; what it prints, or the first line of its complaint.
+pub(super) fn docker(words: &[&str]) -> io::Result<String> {
+    let output = Command::new(find_program("docker").ok_or(io::ErrorKind::NotFound)?)
+        .args(words)
+        .stdin(Stdio::null())
+        .output()?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    }
+    let complaint =
+        String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or("docker failed").to_owned();
+    Err(io::Error::other(complaint))
+}
+
+/// A container's name, with the duty to remove what bears it.
+struct Container {
+    name: String,
+    gone: bool,
+    /// The guard removes the container when the scale is killed.
+    _place: Place,
+}
+
+impl Container {
+    fn new() -> io::Result<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("ounce-bench-{}-{number}", std::process::id());
+        let place = Place::held(&format!("docker rm --force {name}"))?;
+        Ok(Self { name, gone: false, _place: place })
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        if !self.gone {
+            let _ = docker(&["rm", "--force", &self.name]);
+        }
+    }
+}
+
+struct Docker {
+    local: Local,
+    scope: Scope,
+    container: Container,
+}
+
+impl Instance for Docker {
+    fn address(&self) -> SocketAddr {
+        self.local.address()
+    }
+
+    fn scope(&self) -> Scope {
+        self.scope.clone()
+    }
+
+    fn cold_start(&self) -> Option<Duration> {
+        self.local.cold_start()
+    }
+
+    fn check_alive(&mut self) -> Result<(), LaunchError> {
+        self.local.check_alive()
+    }
+
+    fn stop(&mut self) -> Result<(), LaunchError> {
+        let status = self.local.end();
+        // An exit code is the container's, which `--rm` has removed; without one the client was killed.
+        self.container.gone = status.is_ok_and(|status| status.code().is_some());
+        Ok(())
+    }
+}

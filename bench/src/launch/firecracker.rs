@@ -1,0 +1,149 @@
+//! Firecracker: the guest of [`super::microvm`] with a network device of its own on the host (tap), which needs
+//! root, and KVM, for which there is no substitute.
+
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::error::LaunchError;
+use super::guard::Place;
+use super::guest::{FIRST_LINE, kvm_is_there};
+use super::instance::{Context, Instance};
+use super::local::Local;
+use super::microvm::{INTERRUPT, kernel_line, ram_mib};
+use super::process::{Process, Spawn};
+use super::scratch::Scratch;
+use super::words::{Words, target_error};
+use crate::target::{Lack, Target, find_program};
+use crate::weigh::Scope;
+
+pub(super) fn missing() -> Vec<Lack> {
+    let lack = |what: &str, hint: &str| Some(Lack { what: what.into(), hint: hint.into() });
+    let program = find_program("firecracker").is_none().then(|| {
+        lack("the program firecracker", "see https://github.com/firecracker-microvm/firecracker/releases")
+    });
+    let kvm = (!kvm_is_there()).then(|| {
+        lack("KVM (/dev/kvm, readable and writable)", "enable virtualisation; usermod -aG kvm $USER")
+    });
+    let root = (!rustix::process::geteuid().is_root())
+        .then(|| lack("root, to make a network device", "run as root"));
+    let ip = find_program("ip").is_none().then(|| lack("the program ip", "apt install iproute2"));
+    [program, kvm, root, ip].into_iter().flatten().flatten().collect()
+}
+
+pub(super) fn launch(target: &Target, context: &Context<'_>) -> Result<Box<dyn Instance>, LaunchError> {
+    let failed = |what: String| target_error(target, what);
+    let tap = Tap::new().map_err(|error| failed(format!("no tap device: {error}")))?;
+    let address = SocketAddr::from((tap.guest, 8080));
+    let scratch = Scratch::new().map_err(|error| failed(format!("no scratch directory: {error}")))?;
+    let file = scratch.path().join("machine.json");
+    let machine = machine(target, &tap).map_err(failed)?;
+    fs::write(&file, machine.to_string())
+        .map_err(|error| failed(format!("cannot write {}: {error}", file.display())))?;
+    let words = ["firecracker", "--no-api", "--config-file", &file.to_string_lossy()].map(String::from);
+    let spawn = Words::new(target, context, address)?.spawn(&words, context)?;
+    let process = Process::spawn(&Spawn { console: true, ..spawn })?;
+    if process.stdout().wait_for(FIRST_LINE, |_| Some(())).is_none() {
+        let output = process.last_words();
+        return Err(failed(format!(
+            "KVM does not run the guest: no line on its console within {FIRST_LINE:?}\n{output}"
+        )));
+    }
+    let local = Local::ready(process, target, address, context, Some(scratch))?;
+    Ok(Box::new(Firecracker { local, _tap: tap }))
+}
+
+/// The configuration of the target's file with this launch's files, sizes and addresses.
+fn machine(target: &Target, tap: &Tap) -> Result<Value, String> {
+    let path = target.path(target.config.as_deref().unwrap_or("".as_ref()));
+    let text =
+        fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let mut machine: Value =
+        serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    let file = |file: &Option<std::path::PathBuf>| target.path(file.as_deref().unwrap_or("".as_ref()));
+    let network = format!("ip={}::{}:255.255.255.252::eth0:off", tap.guest, tap.host);
+    machine["boot-source"]["kernel_image_path"] = json!(file(&target.kernel));
+    machine["boot-source"]["initrd_path"] = json!(file(&target.initrd));
+    machine["boot-source"]["boot_args"] = json!(kernel_line(target, &network));
+    machine["network-interfaces"][0]["host_dev_name"] = json!(tap.name);
+    machine["machine-config"]["mem_size_mib"] = json!(ram_mib(target));
+    machine["machine-config"]["vcpu_count"] = json!(target.limits.cpus.unwrap_or(1.0).ceil() as u64);
+    Ok(machine)
+}
+
+/// A network device that ends at the guest, with an address on either side. Dropping it removes it.
+struct Tap {
+    name: String,
+    host: Ipv4Addr,
+    guest: Ipv4Addr,
+    _place: Place,
+}
+
+impl Tap {
+    fn new() -> io::Result<Self> {
+        // A /30 of 172.31.0.0/16 for each process id: two scales do not meet by accident.
+        let pid = std::process::id();
+        let net = u32::from(Ipv4Addr::new(172, 31, 0, 0)) + (pid % (1 << 14)) * 4;
+        let (host, guest) = (Ipv4Addr::from(net + 1), Ipv4Addr::from(net + 2));
+        let name = format!("{TAP_PREFIX}{pid}");
+        let tap = Self { _place: Place::held(&format!("ip link delete {name}"))?, name, host, guest };
+        ip(&["tuntap", "add", "dev", &tap.name, "mode", "tap"])?;
+        ip(&["address", "add", &format!("{host}/30"), "dev", &tap.name])?;
+        ip(&["link", "set", &tap.name, "up"])?;
+        Ok(tap)
+    }
+}
+
+/// Devices of the scale are called this and a process id.
+pub(crate) const TAP_PREFIX: &str = "ouncetap";
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        let _ = ip(&["link", "delete", &self.name]);
+    }
+}
+
+pub(crate) fn ip(words: &[&str]) -> io::Result<()> {
+    let output = Command::new("ip").args(words).stdin(Stdio::null()).output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(io::Error::other(format!(
+        "`ip {}`: {}",
+        words.join(" "),
+        String::from_utf8_lossy(&output.stderr).trim()
+    )))
+}
+
+struct Firecracker {
+    local: Local,
+    /// After the machine: a device in use cannot be removed cleanly.
+    _tap: Tap,
+}
+
+impl Instance for Firecracker {
+    fn address(&self) -> SocketAddr {
+        self.local.address()
+    }
+
+    fn scope(&self) -> Scope {
+        self.local.scope()
+    }
+
+    fn cold_start(&self) -> Option<Duration> {
+        self.local.cold_start()
+    }
+
+    fn check_alive(&mut self) -> Result<(), LaunchError> {
+        self.local.check_alive()
+    }
+
+    fn stop(&mut self) -> Result<(), LaunchError> {
+        self.local.type_and_wait(INTERRUPT);
+        self.local.stop()
+    }
+}

@@ -1,0 +1,98 @@
+//! Linux guests with the service as their only program: in QEMU's `microvm` machine, or in Firecracker.
+//!
+//! The kernel configures the network from its command line, and hands on what it does not know: `NAME=value` as
+//! variables, and what follows `--` as arguments. Ctrl-C on the console ends the service, and with it the machine.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use super::error::LaunchError;
+use super::firecracker;
+use super::guest::{End, Guest, QEMU, boot};
+use super::instance::{Context, Instance, Launcher, file_bytes};
+use super::local::Local;
+use super::words::Words;
+use crate::target::{Lack, Target, Vmm, find_program};
+
+/// Ctrl-C.
+pub(super) const INTERRUPT: &[u8] = b"\x03";
+
+/// A guest that says nothing about it has this much RAM, in MiB.
+pub(super) const RAM_MIB: u64 = 64;
+
+pub(super) struct MicrovmLauncher;
+
+impl Launcher for MicrovmLauncher {
+    fn missing(&self, target: &Target) -> Vec<Lack> {
+        let mut missing = Vec::new();
+        if target.vmm == Some(Vmm::Firecracker) {
+            missing.extend(firecracker::missing());
+        } else if find_program(QEMU).is_none() {
+            missing.push(Lack {
+                what: format!("the program {QEMU}"),
+                hint: "apt install qemu-system-x86 (dnf install qemu-system-x86-core)".into(),
+            });
+        }
+        for file in target.kernel.iter().chain(&target.initrd).filter(|file| !target.path(file).exists()) {
+            missing.push(Lack { what: format!("the file {}", file.display()), hint: "make guest".into() });
+        }
+        missing
+    }
+
+    /// Kernel and root file system.
+    fn artefact_bytes(&self, target: &Target) -> Option<u64> {
+        Some(file_bytes(target, target.kernel.as_ref()?)? + file_bytes(target, target.initrd.as_ref()?)?)
+    }
+
+    fn launch(&self, target: &Target, context: &Context<'_>) -> Result<Box<dyn Instance>, LaunchError> {
+        if target.vmm == Some(Vmm::Firecracker) {
+            return firecracker::launch(target, context);
+        }
+        let address = context.address(target)?;
+        let words = Words::new(target, context, address)?;
+        let (process, emulated) = boot(|accelerator| {
+            let spawn = words.spawn(&command(target, address, accelerator), context)?;
+            Ok(super::process::Spawn { console: true, ..spawn })
+        })?;
+        let local = Local::ready(process, target, address, context, words.scratch)?;
+        Ok(Box::new(Guest { local, emulated, end: End::Console(INTERRUPT), elsewhere: None }))
+    }
+}
+
+fn command(target: &Target, address: SocketAddr, accelerator: &str) -> Vec<String> {
+    let path = |path: &Option<std::path::PathBuf>| {
+        target.path(path.as_deref().unwrap_or(Path::new(""))).to_string_lossy().into_owned()
+    };
+    let (ram, cpus) = (ram_mib(target), target.limits.cpus.unwrap_or(1.0).ceil());
+    // The only device sits where QEMU's machine has its last virtio slot.
+    let line = kernel_line(
+        target,
+        "virtio_mmio.device=512@0xfeb02e00:12 ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:off",
+    );
+    [
+        [QEMU, "-M", "microvm,acpi=off,rtc=on,auto-kernel-cmdline=off", "-cpu", "max", "-accel", accelerator]
+            .as_slice(),
+        &["-m", &format!("{ram}M"), "-smp", &cpus.to_string()],
+        &["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"],
+        &["-kernel", &path(&target.kernel), "-initrd", &path(&target.initrd), "-append", &line],
+        &["-netdev", &format!("user,id=net,hostfwd=tcp:{address}-:8080")],
+        &["-device", "virtio-net-device,netdev=net"],
+    ]
+    .concat()
+    .into_iter()
+    .map(String::from)
+    .collect()
+}
+
+pub(super) fn ram_mib(target: &Target) -> u64 {
+    target.limits.memory_mib.unwrap_or(RAM_MIB)
+}
+
+/// The kernel's command line: console and end of the machine, the device and its address, then what is the
+/// service's.
+pub(super) fn kernel_line(target: &Target, device: &str) -> String {
+    let env = target.env.iter().map(|(name, value)| format!(" {name}={value}")).collect::<String>();
+    let args = target.args.iter().map(|word| format!(" {word}")).collect::<String>();
+    let args = if args.is_empty() { args } else { format!(" --{args}") };
+    format!("console=ttyS0 quiet panic=-1 reboot=t {device}{env}{args}")
+}

@@ -1,0 +1,108 @@
+//! The service on Unikraft's base runtime: by `kraft`, or in QEMU with the runtime's kernel.
+//!
+//! A unikernel has no signals: it cannot be asked to end, so its machine is ended.
+
+use std::env;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::error::LaunchError;
+use super::guest::{End, Guest, QEMU, boot};
+use super::instance::{Context, Instance, Launcher, file_bytes};
+use super::local::Local;
+use super::microvm::ram_mib;
+use super::process::{Process, Spawn};
+use super::words::Words;
+use crate::target::{Lack, Target, find_program};
+
+/// Names the kernel image of the base runtime, for QEMU.
+const KERNEL: &str = "OUNCE_UNIKRAFT_KERNEL";
+
+pub(super) struct UnikraftLauncher;
+
+impl Launcher for UnikraftLauncher {
+    fn missing(&self, target: &Target) -> Vec<Lack> {
+        let lack = |what: &str, hint: &str| vec![Lack { what: what.into(), hint: hint.into() }];
+        match kernel() {
+            Some(kernel) if !kernel.is_file() => lack(
+                &format!("the kernel {}", kernel.display()),
+                &format!("set {KERNEL} to the image of the base runtime"),
+            ),
+            Some(_) if find_program(QEMU).is_none() => {
+                lack(&format!("the program {QEMU}"), "apt install qemu-system-x86")
+            }
+            Some(_) => {
+                let initrd = target.initrd.as_ref().filter(|file| !target.path(file).exists());
+                initrd
+                    .map_or_else(Vec::new, |file| lack(&format!("the file {}", file.display()), "make guest"))
+            }
+            None if find_program("kraft").is_none() => lack(
+                "the program kraft",
+                &format!(
+                    "see https://unikraft.org/docs/cli/install, or set {KERNEL} to a kernel of the base runtime"
+                ),
+            ),
+            None => Vec::new(),
+        }
+    }
+
+    /// The root file system, and the kernel where it is known.
+    fn artefact_bytes(&self, target: &Target) -> Option<u64> {
+        let kernel = kernel().and_then(|kernel| Some(kernel.metadata().ok()?.len()));
+        Some(file_bytes(target, target.initrd.as_ref()?)? + kernel.unwrap_or(0))
+    }
+
+    fn launch(&self, target: &Target, context: &Context<'_>) -> Result<Box<dyn Instance>, LaunchError> {
+        let address = context.address(target)?;
+        let words = Words::new(target, context, address)?;
+        let Some(kernel) = kernel() else {
+            let process = Process::spawn(&words.spawn(&kraft(target, address), context)?)?;
+            let local = Local::ready(process, target, address, context, words.scratch)?;
+            // The machine that kraft starts is not its child; its forwarded port is nobody else's.
+            let elsewhere = Some(format!("hostfwd=tcp:{address}-"));
+            return Ok(Box::new(Guest { local, emulated: false, end: End::Machine, elsewhere }));
+        };
+        let (process, emulated) = boot(|accelerator| {
+            let spawn = words.spawn(&qemu(target, &kernel, address, accelerator), context)?;
+            Ok(Spawn { console: true, ..spawn })
+        })?;
+        let local = Local::ready(process, target, address, context, words.scratch)?;
+        Ok(Box::new(Guest { local, emulated, end: End::Machine, elsewhere: None }))
+    }
+}
+
+fn kernel() -> Option<PathBuf> {
+    env::var_os(KERNEL).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+fn kraft(target: &Target, address: SocketAddr) -> Vec<String> {
+    let directory =
+        target.path(target.kraftfile.as_deref().unwrap_or(Path::new("."))).to_string_lossy().into_owned();
+    let (publish, ram) = (format!("{address}:8080"), format!("{}Mi", ram_mib(target)));
+    let words = [
+        "kraft", "run", "--rm", "--plat", "qemu", "--arch", "x86_64", "-p", &publish, "-M", &ram, &directory,
+    ];
+    words.map(String::from).to_vec()
+}
+
+fn qemu(target: &Target, kernel: &Path, address: SocketAddr, accelerator: &str) -> Vec<String> {
+    let initrd = target.path(target.initrd.as_deref().unwrap_or(Path::new("")));
+    let line = format!(
+        "vfs.fstab=[ \"initrd0:/:extract::ramfs=1:\" ] netdev.ip=10.0.2.15/24:10.0.2.2:10.0.2.3 -- /ounce {}",
+        target.args.join(" ")
+    );
+    let ram = format!("{}M", ram_mib(target));
+    [
+        // The kernel wants RDRAND and 1 GiB pages.
+        [QEMU, "-cpu", "max", "-accel", accelerator, "-m", &ram, "-nodefaults", "-no-user-config"].as_slice(),
+        &["-display", "none", "-no-reboot", "-serial", "stdio"],
+        &["-kernel", &kernel.to_string_lossy(), "-initrd", &initrd.to_string_lossy(), "-append", &line],
+        &["-netdev", &format!("user,id=net,hostfwd=tcp:{address}-:8080")],
+        // With event_idx its network hangs under load.
+        &["-device", "virtio-net-pci,netdev=net,event_idx=off"],
+    ]
+    .concat()
+    .into_iter()
+    .map(String::from)
+    .collect()
+}
