@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 pub use args::Cli;
-use args::{Command, GateArgs, LoadArgs, Output, ReportArgs, RunArgs, Targets};
+use args::{Command, GateArgs, LoadArgs, Output, ReportArgs, RunArgs, SmallestArgs, Targets};
 
 use crate::gate;
 use crate::host::Host;
@@ -25,7 +25,7 @@ use crate::run::{Run, run};
 use crate::target::{self, Target};
 use crate::weigh::{self, Scope};
 use crate::workload::{self, Body, Workload};
-use crate::{data, doctor};
+use crate::{data, doctor, smallest};
 
 /// Does what the command line asks. The exit status is 0 when something was measured, 130 after Ctrl-C.
 ///
@@ -37,16 +37,15 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
         Command::Report(args) => report_command(&args),
         Command::Doctor(args) => doctor_command(&args),
         Command::Gate(args) => gate_command(&args),
+        Command::Smallest(args) => smallest_command(&args),
         Command::Load(args) => load_command(&args),
     }
 }
 
 fn run_command(args: &RunArgs) -> Result<ExitCode> {
     let targets = targets(&args.targets)?;
-    let workloads_file =
-        args.workloads_file.clone().unwrap_or_else(|| data::bench_dir().join("workloads.toml"));
     let profile = profile(args);
-    let workloads = profile.choose(&workload::read(&workloads_file)?, &args.workload)?;
+    let workloads = profile.choose(&workloads(args.workloads_file.as_deref())?, &args.workload)?;
     let placement = Placement::here(args.place.server_cpus.as_deref())?;
     let interrupt = Interrupt::on_signals().context("cannot watch for signals")?;
     let records_dir = records_dir(args.place.records_dir.as_deref());
@@ -83,6 +82,10 @@ fn profile(args: &RunArgs) -> Profile {
         profile.schedule = Schedule::Open { rate };
     }
     profile
+}
+
+fn workloads(file: Option<&Path>) -> Result<Vec<Workload>> {
+    workload::read(&file.map_or_else(|| data::bench_dir().join("workloads.toml"), Path::to_owned))
 }
 
 fn targets(args: &Targets) -> Result<Vec<Target>> {
@@ -154,6 +157,33 @@ fn gate_command(args: &GateArgs) -> Result<ExitCode> {
     let (report, path) = gate::run(options, &interrupt)?;
     say(&format!("{}\nRecord: {}\n", report.text(), shown(&path).display()))?;
     Ok(match (interrupt.is_set(), report.passed()) {
+        (true, _) => ExitCode::from(EXIT_INTERRUPTED),
+        (false, true) => ExitCode::SUCCESS,
+        (false, false) => ExitCode::FAILURE,
+    })
+}
+
+fn smallest_command(args: &SmallestArgs) -> Result<ExitCode> {
+    let known = workloads(args.workloads_file.as_deref())?;
+    let workload = known.iter().find(|workload| workload.name == args.workload);
+    let workload = workload.with_context(|| format!("no workload {:?}", args.workload))?;
+    // Asked for all, it takes those that have a limit to search.
+    let mut targets = targets(&args.targets)?;
+    targets.retain(|target| !args.targets.target.is_empty() || target.limits.memory_mib.is_some());
+    let interrupt = Interrupt::on_signals().context("cannot watch for signals")?;
+    let options = smallest::Options {
+        targets: &targets,
+        workload,
+        connections: args.connections.unwrap_or(workload.connections),
+        duration: args.duration,
+        placement: &Placement::here(args.place.server_cpus.as_deref())?,
+        host: Host::here(args.place.host_label.as_deref()),
+        records_dir: &records_dir(args.place.records_dir.as_deref()),
+    };
+    let (report, path) = smallest::run(&options, &interrupt)?;
+    let format = if args.markdown { Format::Markdown } else { Format::Terminal };
+    say(&format!("{}\nRecord: {}\n", report.text(format), shown(&path).display()))?;
+    Ok(match (interrupt.is_set(), report.found()) {
         (true, _) => ExitCode::from(EXIT_INTERRUPTED),
         (false, true) => ExitCode::SUCCESS,
         (false, false) => ExitCode::FAILURE,

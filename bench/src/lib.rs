@@ -16,6 +16,7 @@ pub mod placement;
 pub mod progress;
 
 pub mod run;
+pub mod smallest;
 
 pub mod cell;
 

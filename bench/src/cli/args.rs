@@ -26,6 +26,8 @@ pub enum Command {
     Doctor(Targets),
     /// Benchmark the service against its limits; fail when one is missed (needs wrk, nginx, cc)
     Gate(GateArgs),
+    /// Search the smallest memory with which guests and containers still serve
+    Smallest(SmallestArgs),
     /// Load a URL with the scale's generator, for comparison with other tools
     Load(LoadArgs),
 }
@@ -112,6 +114,29 @@ pub struct GateArgs {
     /// Seconds of load a subject and round, instead of the file's
     #[arg(long, value_parser = seconds)]
     pub duration: Option<Duration>,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+#[derive(Args)]
+pub struct SmallestArgs {
+    #[command(flatten)]
+    pub targets: Targets,
+    /// A workload's name
+    #[arg(long, default_value = "light")]
+    pub workload: String,
+    /// Where workloads are defined [default: bench/workloads.toml]
+    #[arg(long)]
+    pub workloads_file: Option<PathBuf>,
+    /// Keep-alive connections, instead of the workload's
+    #[arg(long, value_parser = count)]
+    pub connections: Option<usize>,
+    /// Seconds of load at each limit
+    #[arg(long, value_parser = seconds, default_value = "3")]
+    pub duration: Duration,
+    /// Print Markdown
+    #[arg(long)]
+    pub markdown: bool,
     #[command(flatten)]
     pub place: Place,
 }

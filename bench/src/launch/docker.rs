@@ -3,7 +3,7 @@
 //! The port is published on the gateway address of the bridge, not on loopback: what goes to 127.0.0.1 is copied
 //! by a proxy process, while the gateway's address takes the kernel's way (NAT), as a request from outside does.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -105,10 +105,16 @@ fn online() -> f64 {
 
 /// A free port of the bridge's gateway, or of loopback where that is not an address of this machine.
 fn published() -> io::Result<SocketAddr> {
-    let gateway = docker(&["network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", "bridge"]);
-    let gateway = gateway.ok().and_then(|text| text.parse::<Ipv4Addr>().ok()).unwrap_or(Ipv4Addr::LOCALHOST);
-    let bound = TcpListener::bind((IpAddr::V4(gateway), 0));
-    bound.or_else(|_| TcpListener::bind((IpAddr::V4(Ipv4Addr::LOCALHOST), 0)))?.local_addr()
+    let subnet = docker(&["network", "inspect", "--format", "{{(index .IPAM.Config 0).Subnet}}", "bridge"]);
+    let gateway = subnet.ok().and_then(|subnet| first_of(&subnet)).unwrap_or(Ipv4Addr::LOCALHOST);
+    let bound = TcpListener::bind((gateway, 0));
+    bound.or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?.local_addr()
+}
+
+/// The first address of a subnet, which is the gateway unless the daemon is configured otherwise.
+fn first_of(subnet: &str) -> Option<Ipv4Addr> {
+    let (address, _) = subnet.split_once('/')?;
+    Some(Ipv4Addr::from(u32::from(address.parse::<Ipv4Addr>().ok()?) + 1))
 }
 
 /// The processes that a container needs: its own, its shim (their parent), the proxies of its ports; and its
