@@ -6,8 +6,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use common::{Answer, Client, DEADLINE, Server, dist};
-use ounce_bench::launch::{Process, Spawn, free_port, until_ready};
+use common::{Answer, Client, Server, dist};
+use ounce_bench::interrupt::Interrupt;
+use ounce_bench::launch::{self, Context};
+use ounce_bench::placement::Placement;
+use ounce_bench::target::{Lack, Target};
+use ounce_bench::{cell, data};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -132,31 +136,76 @@ fn minimal_binary() {
     replay_on_binary("ounce-minimal");
 }
 
-/// `reuse` is how many requests an instance may serve.
-fn replay_on_component(reuse: &str) {
-    let component = dist("ounce.wasm");
-    let address = free_port().expect("a free port");
-    let mut process = Process::spawn(&Spawn::new([
-        "wasmtime",
-        "serve",
-        "-Scli",
-        "--addr",
-        &address.to_string(),
-        "--max-instance-reuse-count",
-        reuse,
-        component.to_str().expect("an UTF-8 path"),
-    ]))
-    .expect("wasmtime is missing: make setup, then eval \"$(bench/setup.sh env)\"");
-    until_ready(&mut process, address, "/readyz", DEADLINE, &Default::default()).expect("it gets ready");
-    replay(address);
+/// Launches a target of the scale, whatever isolates it, and replays.
+fn replay_on_target(name: &str, skip: fn(&str, &str)) {
+    let target = Target::read(&data::bench_dir().join("targets").join(name).with_extension("toml"));
+    let target = target.expect("shipped targets are valid");
+    if let Some(Lack { what, hint }) = launch::missing(&target).into_iter().next() {
+        return skip(&format!("the contract on {name}"), &format!("missing {what}; get it with: {hint}"));
+    }
+    cell::build(&target).expect("its artefact is made");
+    let (placement, interrupt) = (Placement::default(), Interrupt::new());
+    let mut instance = launch::launch(&target, &Context::new(&placement, &interrupt)).expect("it gets ready");
+    replay(instance.address());
+    instance.stop().expect("it ends");
+}
+
+/// What every machine can have must be there where nothing may be skipped.
+fn replay_on(name: &str) {
+    replay_on_target(name, common::skip);
+}
+
+/// Few machines have this.
+fn replay_where_possible(name: &str) {
+    replay_on_target(name, common::skip_absent);
 }
 
 #[test]
 fn component() {
-    replay_on_component("1");
+    replay_on("wasmtime");
 }
 
 #[test]
 fn component_with_instance_reuse() {
-    replay_on_component("100");
+    replay_on("wasmtime-reuse");
+}
+
+#[test]
+fn precompiled_component() {
+    replay_on("wasmtime-aot");
+}
+
+#[test]
+fn spin() {
+    replay_where_possible("spin");
+}
+
+#[test]
+fn standard_container() {
+    replay_on("docker-standard");
+}
+
+#[test]
+fn microvm_container() {
+    replay_on("docker-microvm");
+}
+
+#[test]
+fn minimal_container() {
+    replay_on("docker-minimal");
+}
+
+#[test]
+fn microvm() {
+    replay_on("microvm");
+}
+
+#[test]
+fn firecracker() {
+    replay_where_possible("firecracker");
+}
+
+#[test]
+fn unikraft() {
+    replay_where_possible("unikraft");
 }
