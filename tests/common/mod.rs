@@ -225,3 +225,15 @@ pub fn dist(name: &str) -> PathBuf {
     assert!(path.exists(), "{} is missing: make build", path.display());
     path
 }
+
+/// Tells that `what` is not tested here, and why: on standard error, past what libtest captures, and in the file that
+/// `OUNCE_SKIPPED` names, which `make test` shows at its end. With `OUNCE_NO_SKIP` it fails the test instead.
+pub fn skip(what: &str, why: &str) {
+    assert!(std::env::var_os("OUNCE_NO_SKIP").is_none(), "{what} may not be skipped here: {why}");
+    let line = format!("SKIPPED {what}: {why}\n");
+    let _ = io::stderr().write_all(line.as_bytes());
+    if let Some(path) = std::env::var_os("OUNCE_SKIPPED") {
+        let file = std::fs::File::options().append(true).create(true).open(path);
+        file.and_then(|mut file| file.write_all(line.as_bytes())).expect("OUNCE_SKIPPED can be written to");
+    }
+}
