@@ -39,25 +39,6 @@ fn an_idle_instance_is_small() {
     assert!(standard <= 1.2, "standard: {standard} MB");
 }
 
-/// Unikraft's loader wants a position-independent executable that needs no interpreter.
-#[test]
-fn the_static_binaries_are_static_pie() {
-    const ET_DYN: u16 = 3;
-    const PT_INTERP: u32 = 3;
-    for name in ["ounce", "ounce-minimal"] {
-        let elf = fs::read(dist(name)).expect("it is there");
-        let u16_at = |at: usize| u16::from_le_bytes(elf[at..at + 2].try_into().expect("two bytes"));
-        let u64_at = |at: usize| u64::from_le_bytes(elf[at..at + 8].try_into().expect("eight bytes"));
-        assert_eq!(&elf[..5], b"\x7fELF\x02", "{name} is a 64-bit ELF");
-        assert_eq!(u16_at(16), ET_DYN, "{name} is position-independent");
-        let (headers, size, count) = (u64_at(32) as usize, u16_at(54) as usize, u16_at(56) as usize);
-        let types = (0..count).map(|index| {
-            u32::from_le_bytes(elf[headers + index * size..][..4].try_into().expect("four bytes"))
-        });
-        assert!(types.into_iter().all(|kind| kind != PT_INTERP), "{name} needs an interpreter");
-    }
-}
-
 #[test]
 fn the_component_imports_wasi_alone() {
     let wasm = fs::read(dist("ounce.wasm")).expect("it is there");

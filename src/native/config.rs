@@ -180,16 +180,53 @@ const SETTINGS: &[Setting] = &[
         flag: "variant",
         value: "NAME",
         default: VARIANT,
-        help: "what /health and ounce_build_info call this deployment",
+        help: "what /health and ounce_build_info call this deployment; see below",
         set: |config, text| name(text).map(|name| config.variant = name),
     },
 ];
+
+/// Defaults of a deployment, chosen by its name: variant → (flag, value).
+struct Preset {
+    variant: &'static str,
+    /// Why, for `--help`.
+    help: &'static str,
+    values: &'static [(&'static str, &'static str)],
+}
+
+const PRESETS: &[Preset] = &[Preset {
+    variant: "unikernel",
+    help: "one CPU, 64 sockets and little memory, as under Unikraft",
+    values: &[
+        // There is one CPU, and no `/sys` to ask.
+        ("workers", "1"),
+        // lwIP has 64 sockets, and closes the connection that it has none left for. Two are taken: one listens, one
+        // holds a connection that waits for its place. The rest is slack, or for `--metrics-listen`.
+        ("max-connections", "56"),
+        // Touching more memory than there is ends the guest. Of kraft's 64 MiB, 56 answers to `/api/heavy` that
+        // nobody reads may take 28; 56 bodies take at most 7, and their connections' buffers as much again.
+        ("max-body", "64k"),
+        ("max-header", "8k"),
+        // Places are few, so silent clients lose theirs sooner.
+        ("idle-timeout", "15s"),
+        ("write-timeout", "15s"),
+    ],
+}];
+
+impl Preset {
+    fn of(variant: &str) -> Option<&'static Preset> {
+        PRESETS.iter().find(|preset| preset.variant == variant)
+    }
+
+    fn value(&self, flag: &str) -> Option<&'static str> {
+        self.values.iter().find(|(known, _)| *known == flag).map(|(_, value)| *value)
+    }
+}
 
 /// What this build is called unless it is told otherwise.
 pub const VARIANT: &str = if cfg!(feature = "standard") { "standard" } else { "minimal" };
 
 impl Config {
-    /// Reads flags, then variables, then defaults.
+    /// Reads flags, then variables, then the defaults of the variant, then those for all.
     ///
     /// Unknown `OUNCE_*` variables are not mistakes: Kubernetes sets `OUNCE_PORT` and others of its own in every
     /// pod beside a service that is called `ounce`.
@@ -201,17 +238,23 @@ impl Config {
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Config, Vec<String>> {
         let mut mistakes = Vec::new();
-        let given = parse_flags(flags, &mut mistakes);
+        let flags = parse_flags(flags, &mut mistakes);
+        let given = |setting: &Setting| {
+            if let Some((flag, value)) = flags.iter().rev().find(|(flag, _)| *flag == setting.flag) {
+                return Some((format!("--{flag}"), value.clone()));
+            }
+            let name = setting.variable();
+            let value = variable(&name).filter(|value| !value.is_empty())?;
+            Some((name, value))
+        };
+        let preset = SETTINGS.iter().find(|setting| setting.flag == "variant").and_then(given);
+        let preset = preset.and_then(|(_, variant)| Preset::of(&variant));
         let mut config = Config::unset();
         for setting in SETTINGS {
-            let flag = given.iter().rev().find(|(flag, _)| *flag == setting.flag);
-            let flag = flag.map(|(_, value)| (format!("--{}", setting.flag), value.clone()));
-            let name = setting.variable();
-            let given =
-                flag.or_else(|| Some((name.clone(), variable(&name).filter(|value| !value.is_empty())?)));
-            let (source, value) = match given {
-                None if setting.default.is_empty() => continue,
-                None => ("default".into(), setting.default.into()),
+            let default = preset.and_then(|preset| preset.value(setting.flag)).unwrap_or(setting.default);
+            let (source, value) = match given(setting) {
+                None if default.is_empty() => continue,
+                None => ("default".into(), default.into()),
                 Some(given) => given,
             };
             if let Err(why) = (setting.set)(&mut config, &value) {
@@ -276,6 +319,10 @@ pub fn help() -> String {
         let default = if setting.default.is_empty() { "none" } else { setting.default };
         let _ = writeln!(text, "  {flag:<26} {} (default {default})", setting.help);
     }
+    for Preset { variant, help, values } in PRESETS {
+        let values: Vec<_> = values.iter().map(|(flag, value)| format!("--{flag} {value}")).collect();
+        let _ = writeln!(text, "\n--variant {variant} has defaults for {help}:\n  {}", values.join(" "));
+    }
     text
 }
 
@@ -312,6 +359,33 @@ mod tests {
     }
 
     #[test]
+    fn a_flag_beats_a_variable_beats_the_preset_beats_the_default() {
+        let preset = ["--variant", "unikernel"];
+        let config = read(&preset, &[]).unwrap();
+        assert_eq!((config.workers, config.limits.connections), (1, 56));
+        assert_eq!(config.timeouts.header, read(&[], &[]).unwrap().timeouts.header);
+        let variables = [("OUNCE_VARIANT", "unikernel"), ("OUNCE_MAX_CONNECTIONS", "7")];
+        let config = read(&[], &variables).unwrap();
+        assert_eq!((config.workers, config.limits.connections, config.variant.as_str()), (1, 7, "unikernel"));
+        assert_eq!(read(&["--max-connections=8"], &variables).unwrap().limits.connections, 8);
+        assert_eq!(read(&["--variant=other"], &variables).unwrap().limits.body, 1024 * 1024);
+    }
+
+    #[test]
+    fn every_preset_is_valid_and_changes_what_it_names() {
+        let plain = read(&[], &[]).unwrap();
+        for preset in PRESETS {
+            let config = read(&["--variant", preset.variant], &[]).unwrap_or_else(|why| panic!("{why:?}"));
+            assert_ne!(Config { variant: plain.variant.clone(), ..config }, plain, "{}", preset.variant);
+            for (flag, _) in preset.values {
+                let setting = SETTINGS.iter().find(|setting| setting.flag == *flag);
+                let setting = setting.unwrap_or_else(|| panic!("{}: no --{flag}", preset.variant));
+                assert_ne!(preset.value(flag), Some(setting.default), "{}: --{flag}", preset.variant);
+            }
+        }
+    }
+
+    #[test]
     fn an_empty_variable_counts_as_unset() {
         assert_eq!(read(&[], &[("OUNCE_LISTEN", "")]).unwrap().listen.port(), 8080);
     }
@@ -332,5 +406,6 @@ mod tests {
     fn help_names_every_flag() {
         let help = help();
         assert!(SETTINGS.iter().all(|setting| help.contains(&format!("--{} ", setting.flag))));
+        assert!(PRESETS.iter().all(|preset| help.contains(&format!("--variant {} ", preset.variant))));
     }
 }

@@ -219,6 +219,19 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Says what cannot be tested on this machine, and why. `OUNCE_SKIPPED` names a file that collects what was said;
+/// with `OUNCE_NO_SKIP` it fails the test.
+pub fn skip(what: &str, why: &str) {
+    let line = format!("SKIPPED {what}: {why}\n");
+    // Not by eprintln!, which the test harness swallows.
+    io::stderr().write_all(line.as_bytes()).expect("stderr can be written to");
+    if let Some(path) = std::env::var_os("OUNCE_SKIPPED") {
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+        file.and_then(|mut file| file.write_all(line.as_bytes())).expect("OUNCE_SKIPPED can be written to");
+    }
+    assert!(std::env::var_os("OUNCE_NO_SKIP").is_none(), "OUNCE_NO_SKIP is set: {line}");
+}
+
 /// A file that `make build` leaves.
 pub fn dist(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("dist").join(name);
