@@ -88,7 +88,7 @@ fn kraft(target: &Target, address: SocketAddr) -> Vec<String> {
 fn qemu(target: &Target, kernel: &Path, address: SocketAddr, accelerator: &str) -> Vec<String> {
     let initrd = target.path(target.initrd.as_deref().unwrap_or(Path::new("")));
     let line = format!(
-        "vfs.fstab=[ \"initrd0:/:extract::ramfs=1:\" ] netdev.ip=10.0.2.15/24:10.0.2.2:10.0.2.3 -- /ounce {}",
+        "netdev.ip=10.0.2.15/24:10.0.2.2 vfs.fstab=[\"initrd0:/:extract:::\"] -- /ounce {}",
         target.args.join(" ")
     );
     let ram = format!("{}M", ram_mib(target));
