@@ -1,12 +1,15 @@
 //! A running server and a client that speaks raw bytes, so that a test can be as rude as it wants.
 #![allow(dead_code)] // each test program uses its own part
 
+mod skip;
+
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ounce_bench::launch::{Process, Signal, Spawn};
+pub use skip::{skip, skip_absent};
 
 /// No step of a test takes this long unless something is broken.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -219,39 +222,9 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Says what cannot be tested on this machine, and why. `OUNCE_SKIPPED` names a file that collects what was said;
-/// with `OUNCE_NO_SKIP` it fails the test.
-pub fn skip(what: &str, why: &str) {
-    let line = format!("SKIPPED {what}: {why}\n");
-    // Not by eprintln!, which the test harness swallows.
-    io::stderr().write_all(line.as_bytes()).expect("stderr can be written to");
-    if let Some(path) = std::env::var_os("OUNCE_SKIPPED") {
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
-        file.and_then(|mut file| file.write_all(line.as_bytes())).expect("OUNCE_SKIPPED can be written to");
-    }
-    assert!(std::env::var_os("OUNCE_NO_SKIP").is_none(), "OUNCE_NO_SKIP is set: {line}");
-}
-
 /// A file that `make build` leaves.
 pub fn dist(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("dist").join(name);
     assert!(path.exists(), "{} is missing: make build", path.display());
     path
-}
-
-/// Tells that `what` is not tested here, and why. Where nothing may be skipped (`OUNCE_NO_SKIP`) it fails instead.
-pub fn skip(what: &str, why: &str) {
-    assert!(std::env::var_os("OUNCE_NO_SKIP").is_none(), "{what} may not be skipped here: {why}");
-    skip_absent(what, why);
-}
-
-/// The same for what few machines have: on standard error, past what libtest captures, and in the file that
-/// `OUNCE_SKIPPED` names, which `make test` shows at its end.
-pub fn skip_absent(what: &str, why: &str) {
-    let line = format!("SKIPPED {what}: {why}\n");
-    let _ = io::stderr().write_all(line.as_bytes());
-    if let Some(path) = std::env::var_os("OUNCE_SKIPPED") {
-        let file = std::fs::File::options().append(true).create(true).open(path);
-        file.and_then(|mut file| file.write_all(line.as_bytes())).expect("OUNCE_SKIPPED can be written to");
-    }
 }
