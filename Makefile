@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help setup build bench weigh gate doctor test clean
+.PHONY: help setup build guest bench weigh gate doctor test clean
 
 SETUP := bench/setup.sh
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
@@ -44,6 +44,12 @@ build: ## dist/: ounce (static musl), ounce-minimal, ounce-native (glibc), ounce
 	stat -c '%n %s' dist/ounce dist/ounce-minimal dist/ounce-native dist/ounce.wasm |
 	    awk '{ line = line sprintf("%s%s %.0f KB", NR > 1 ? ", " : "built: ", $$1, $$2 / 1000) } END { print line }'
 
+guest: build ## dist/: vmlinux, vmlinux-smp and initramfs.cpio, which a microVM boots (microvm/README.md)
+	@$(SETUP) kernel
+	microvm/initramfs.sh dist/ounce dist/initramfs.cpio
+	stat -c '%n %s' dist/vmlinux dist/vmlinux-smp dist/initramfs.cpio |
+	    awk '{ line = line sprintf("%s%s %.0f KB", NR > 1 ? ", " : "guest: ", $$1, $$2 / 1000) } END { print line }'
+
 bench: ## the scale itself: target/release/ounce-bench
 	@$(SETUP) env --as-is >/dev/null
 	cargo build --release --locked -p ounce-bench
@@ -65,7 +71,7 @@ test: ## everything that CI runs, from cheap to dear
 	@$(SETUP) lints
 	step() { printf '\n== %s\n' "$$*"; "$$@"; }
 	step cargo fmt --all --check
-	if command -v shellcheck >/dev/null; then step shellcheck $(SETUP) .ci/run
+	if command -v shellcheck >/dev/null; then step shellcheck $(SETUP) microvm/*.sh .ci/run
 	else printf '\n== shellcheck: skipped, it is not installed\n'; fi
 	step cargo clippy --locked --workspace --all-targets -- -D warnings
 	step cargo clippy --locked -p ounce --no-default-features --features minimal --all-targets -- -D warnings
