@@ -6,11 +6,13 @@
 #   bench/setup.sh env        the same, then the `export` lines for cargo: eval "$(bench/setup.sh env)";
 #                             with --as-is nothing is installed
 #   bench/setup.sh wasmtime   the WASM runtime that is weighed
+#   bench/setup.sh guest      what a microVM boots, in dist/ (microvm/kernel.sh)
 #   bench/setup.sh lints      rustfmt and clippy
 #   bench/setup.sh cache      where the cache is
 #
 # Settings: OUNCE_CACHE (the cache), OUNCE_TOOLCHAIN_SOURCES (a directory or archive with sources of std),
-# WASI_SDK_PATH (a wasi-sdk). Progress goes to stderr, so that stdout can be evaluated.
+# WASI_SDK_PATH (a wasi-sdk), OUNCE_KERNEL_SOURCE (a kernel's tree or tarball). Progress goes to stderr, so that
+# stdout can be evaluated.
 set -euo pipefail
 
 self=$(realpath "${BASH_SOURCE[0]}")
@@ -24,6 +26,8 @@ wasmtime_features=run,serve,compile,component-model,component-model-async,poolin
 wasmtime_features+=,logging,wasi-config,wasi-keyvalue,backtrace,threads,gc,gc-null
 
 say() { printf 'setup: %s\n' "$*" >&2; }
+# Exit code 69 (EX_UNAVAILABLE of sysexits(3)): not an error for whoever can do without.
+unavailable() { printf 'setup: not made: %s\n' "$*" >&2; exit 69; }
 die() { printf 'setup: error: %s\n' "$*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 at_least() { [[ $(printf '%s\n' "$1" "$2" | sort -V | head -n 1) == "$2" ]]; }
@@ -85,13 +89,18 @@ locked() {
     return "$status"
 }
 
+# For what runs under the lock.
+new_tmp() {
+    rm -rf "$cache"/tmp.* # left by a run that was killed
+    tmp=$(mktemp -d "$cache/tmp.XXXXXX")
+    trap 'rm -rf "$tmp"' EXIT
+}
+
 # Runs under the lock. What is unfinished lies in $tmp, and one rename makes it valid.
 build_std() {
     local target=$1
     if in_sysroot "$target"; then return; fi
-    rm -rf "$cache"/tmp.* # left by a run that was killed
-    tmp=$(mktemp -d "$cache/tmp.XXXXXX")
-    trap 'rm -rf "$tmp"' EXIT
+    new_tmp
     local stage=$tmp/sysroot
     local lib=$stage/lib/rustlib/$target/lib
     mkdir -p "$lib/self-contained"
@@ -295,6 +304,9 @@ deb_names() { if have apt-cache; then apt_get pkgnames "$1"; fi; }
 
 # ---- the rest ----
 
+# shellcheck source=microvm/kernel.sh
+source "$repo/microvm/kernel.sh"
+
 env_lines() {
     local target name
     for target in "$musl" "$wasm"; do
@@ -344,9 +356,11 @@ lints() {
 case ${1:-} in
     targets) need_rust; targets ;;
     env) need_rust; [[ ${2:-} == --as-is ]] || targets; env_lines ;;
-    build-std) need_rust; build_std "$2" ;; # this and the next for this file alone: they run under its lock
+    build-std) need_rust; build_std "$2" ;; # this and the next two for this file alone: they run under its lock
     install-wasmtime) install_wasmtime ;;
+    build-kernels) build_kernels ;;
     wasmtime) need_rust; wasmtime_usable || locked install-wasmtime ;;
+    guest) guest ;;
     lints) need_rust; lints ;;
     cache) echo "$cache" ;;
     *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$self" >&2; exit 64 ;;

@@ -17,12 +17,18 @@ mod cli {
     use std::process::ExitCode;
 
     use ounce::native::config::{self, Config};
+    #[cfg(feature = "init")]
+    use ounce::native::init;
     use ounce::native::{self, log, probe};
 
     /// EX_USAGE of sysexits(3).
     const USAGE: u8 = 64;
 
     pub fn main() -> ExitCode {
+        #[cfg(feature = "init")]
+        if init::called(env::args_os().next().as_deref()) {
+            return init::main(env::args_os().skip(1));
+        }
         let args: Vec<String> =
             env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
         if args.iter().any(|arg| matches!(arg.as_str(), "--help" | "-h")) {

@@ -6,6 +6,8 @@
 mod acceptor;
 pub mod config;
 mod connection;
+#[cfg(feature = "init")]
+pub mod init;
 pub mod log;
 mod measure;
 pub mod probe;
