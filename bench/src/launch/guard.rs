@@ -69,7 +69,8 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let _ = with(|pipe| writeln!(pipe, "- {}", self.0));
+        // In one write, because others write to the pipe, too.
+        let _ = with(|pipe| pipe.write_all(format!("- {}\n", self.0).as_bytes()));
     }
 }
 
