@@ -21,10 +21,14 @@ done
 number=0
 while [ "$number" -lt "$end" ]; do
   eval "undo=\${undo_$number:-}"
-  # A second time, because the daemon may have been busy making what is to be undone.
-  [ -z "$undo" ] || $undo || { sleep 1; $undo; }
+  case $undo in
+    # Again when it names nothing: the daemon may have been busy making it. Nothing else waits for the daemon.
+    docker*) for pause in 1 2 0; do [ -z "$($undo)" ] || break; sleep $pause; done & ;;
+    ?*) $undo ;;
+  esac
   number=$((number + 1))
 done >/dev/null 2>&1
+wait
 "#;
 
 /// One guard serves the whole program; it is started with the first launch.
