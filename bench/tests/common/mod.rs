@@ -105,3 +105,15 @@ pub fn scratch(name: &str) -> PathBuf {
     std::fs::create_dir_all(&dir).unwrap();
     dir
 }
+
+/// Says that a part of a test cannot run here: also where the test harness shows nothing, and to the file that
+/// OUNCE_SKIPPED names. Where OUNCE_NO_SKIP is set nothing may be skipped.
+pub fn skip(what: &str, why: &str) {
+    let line = format!("SKIPPED {what}: {why}\n");
+    assert!(std::env::var_os("OUNCE_NO_SKIP").is_none(), "{line}");
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    if let Some(path) = std::env::var_os("OUNCE_SKIPPED") {
+        let file = std::fs::File::options().append(true).create(true).open(path);
+        file.and_then(|mut file| file.write_all(line.as_bytes())).unwrap();
+    }
+}
