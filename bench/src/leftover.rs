@@ -210,7 +210,8 @@ impl fmt::Display for Leftover {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Leftover::Process { identity: (pid, _), command, .. } => {
-                let short: String = command.chars().take(60).collect();
+                let short: String =
+                    command.chars().map(|c| if c.is_control() { ' ' } else { c }).take(60).collect();
                 write!(f, "process {pid} ({short})")
             }
             Leftover::Container { id, name } => {

@@ -61,7 +61,7 @@ pub fn down(store: &Store, targets: &[String], mut say: impl FnMut(&Done)) -> bo
 fn end(store: &Store, state: &State, keeper: Option<&Held>) -> Done {
     let ended = match (&state.phase, keeper) {
         (_, Some(keeper)) => stop(state, keeper),
-        (Phase::Ended { why, .. }, None) => Ok(format!("had ended ({why})")),
+        (Phase::Ended { .. }, None) => Ok("had ended by itself".into()),
         (_, None) => Ok("was stale: its keeper had been killed".into()),
     };
     let forgotten = ended.and_then(|how| {

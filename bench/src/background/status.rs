@@ -13,6 +13,9 @@ use crate::proc;
 /// A service that takes longer to say that it is ready is not.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Characters of an explanation in the table.
+const BRIEF: usize = 100;
+
 /// One target, for people and (as JSON) for programs.
 #[derive(Serialize)]
 pub struct Status {
@@ -103,11 +106,17 @@ pub fn table(statuses: &[Status]) -> String {
             let _ =
                 if index < 4 { write!(line, "{cell:<width$}  ") } else { write!(line, "{cell:>width$}  ") };
         }
-        // Only the first line: all of it is in the log and in JSON.
-        line.push_str(why.lines().next().unwrap_or_default());
+        line.push_str(&brief(why));
         let _ = writeln!(text, "{}", line.trim_end());
     }
     text
+}
+
+/// The first line, if that is not too long; all of it is in JSON.
+fn brief(why: &str) -> String {
+    let line = why.lines().next().unwrap_or_default();
+    let short: String = line.chars().take(BRIEF).collect();
+    if short.len() < line.len() { short + "…" } else { short }
 }
 
 fn row(status: &Status) -> [String; 6] {

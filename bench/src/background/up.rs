@@ -5,6 +5,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -69,20 +70,30 @@ pub fn up(store: &Store, target: &Target, port: Option<u16>, interrupt: &Interru
     cell::build(target)?;
     let address = free(store, target, port)?;
     store.create()?;
-    let mut keeper = spawn(store, target, address)?;
+    let keeper = spawn(store, target, address)?;
+    match until_ready(store, target, keeper, interrupt)? {
+        Some(state) => Ok(Up::Started(state)),
+        None => join(store, target, port, other(store, target, interrupt)?, interrupt),
+    }
+}
+
+/// Waits until the keeper says that its target is ready; nothing when another keeper was there first.
+fn until_ready(
+    store: &Store,
+    target: &Target,
+    mut keeper: Child,
+    interrupt: &Interrupt,
+) -> Result<Option<State>> {
     loop {
         let status = keeper.try_wait().context("cannot wait for the keeper")?;
         let state = store.read(&target.name).filter(|state| state.pid() == Some(keeper.id().cast_signed()));
         match (status, state) {
-            (None, Some(state)) if state.phase == Phase::Ready => return Ok(Up::Started(state)),
-            (Some(status), _) if status.code() == Some(i32::from(TAKEN)) => {
-                let state = other(store, target, interrupt)?;
-                return join(store, target, port, state, interrupt);
-            }
+            (None, Some(state)) if state.phase == Phase::Ready => return Ok(Some(state)),
+            (Some(status), _) if status.code() == Some(i32::from(TAKEN)) => return Ok(None),
             (Some(_), Some(State { phase: Phase::Ended { why, last_words }, .. })) => {
                 bail!("{}", ended(&why, &last_words))
             }
-            (Some(status), _) => bail!("its keeper ended ({status}): {}", tail(store, target)),
+            (Some(status), _) => bail!("its keeper ended ({status}); {}", tail(store, target)),
             (None, _) => {}
         }
         if interrupt.wait(LOOK) {
@@ -100,9 +111,9 @@ fn join(
     mut state: State,
     interrupt: &Interrupt,
 ) -> Result<Up> {
-    let source = std::path::absolute(&target.source).unwrap_or_default();
+    let same = |path: &Path| fs::canonicalize(path).ok() == fs::canonicalize(&target.source).ok();
     let down = format!("first: ounce-bench down --target {}", target.name);
-    if state.source != source {
+    if !same(&state.source) {
         bail!("another target of that name is up, from {}; {down}", state.source.display());
     }
     if let Some(port) = port.filter(|&port| port != state.address.port()) {
