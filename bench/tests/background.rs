@@ -353,7 +353,11 @@ fn killed_at(bench: &Bench, target: &str, moment: u64, signal: Signal) -> String
 fn a_scale_that_is_killed_at_any_moment_leaves_no_process() {
     let _machine = machine();
     let bench = Bench::new("moments");
-    let target = bench.stub("moments", "");
+    // With a child, which only the guard can end when the scale cannot.
+    let exe = std::env::current_exe().unwrap();
+    let script = format!("sleep 600 & exec '{}' stub --exact --nocapture", exe.display());
+    let command = format!("kind = \"process\"\ncommand = [\"sh\", \"-c\", {script:?}]\n");
+    let target = bench.target("moments", &format!("{command}[env]\nSTUB_LISTEN = \"{{address}}\"\n"));
     for (moment, signal) in MOMENTS.into_iter().zip(SIGNALS.into_iter().cycle()) {
         let mark = killed_at(&bench, &target, moment, signal);
         assert!(leftover::of(&mark).is_empty(), "{:?}", leftover::of(&mark));
