@@ -276,45 +276,58 @@ fn ctrl_c_while_it_starts_leaves_nothing() {
     assert!(!alive(pid) && bench.state("slow").is_none());
 }
 
-/// A process that bears a mark.
-fn marked(mark: &str) -> Child {
-    let mut command = Command::new("sleep");
-    command.arg("600").env(owner::VARIABLE, mark).stdin(Stdio::null()).process_group(0).spawn().unwrap()
+/// A process that bears a mark, and ends with the test.
+struct Marked(Child);
+
+impl Marked {
+    fn new(mark: &str) -> Self {
+        let mut command = Command::new("sleep");
+        command.arg("600").env(owner::VARIABLE, mark).process_group(0);
+        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    fn lives(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Marked {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[test]
 fn what_the_dead_have_left_is_named_and_removed_and_nothing_else() {
     let _machine = machine();
     let bench = Bench::new("orphans");
-    let mut dead = marked("");
-    let mark = mark_of(dead.id().cast_signed());
-    dead.kill().unwrap();
-    dead.wait().unwrap();
+    let dead = Marked::new("");
+    let mark = mark_of(dead.0.id().cast_signed());
+    drop(dead);
     let directory = std::env::temp_dir().join(format!("ounce-bench-{}-0", mark.replace(':', ".")));
     fs::create_dir(&directory).unwrap();
     let elsewhere = format!("{}:elsewhere", mark.rsplit_once(':').unwrap().0);
-    let (mut orphan, live) = (marked(&mark), [owner::mark(), elsewhere, "nonsense".into()]);
-    let mut others = live.map(|mark| marked(&mark));
+    let (mut orphan, live) = (Marked::new(&mark), [owner::mark(), elsewhere, "nonsense".into()]);
+    let mut others = live.map(|mark| Marked::new(&mark));
 
     let dir = bench.0.to_string_lossy().into_owned();
     let (_, doctor, _) = bench.scale(&["doctor", "--targets-dir", &dir]);
-    let (pid, path) = (orphan.id(), directory.display().to_string());
+    let (pid, path) = (orphan.0.id(), directory.display().to_string());
     assert!(doctor.contains(&format!("left     process {pid} (sleep 600)")), "{doctor}");
     assert!(doctor.contains(&path), "{doctor}");
     // A name says that this is about that target alone.
     bench.scale(&["down", "--target", "nonesuch"]);
-    assert!(orphan.try_wait().unwrap().is_none() && directory.exists());
+    assert!(orphan.lives() && directory.exists());
     let (code, stdout, stderr) = bench.scale(&["down"]);
     assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
     assert!(stdout.contains(&format!("removed process {pid} (sleep 600)")), "{stdout}");
     assert!(stdout.contains(&path) && !directory.exists(), "{stdout}");
-    orphan.wait().unwrap();
+    assert!(!orphan.lives());
     let (_, doctor, _) = bench.scale(&["doctor", "--targets-dir", &dir]);
     for other in &mut others {
-        assert!(!doctor.contains(&format!("process {}", other.id())), "{doctor}");
-        assert!(other.try_wait().unwrap().is_none(), "killed by mistake");
-        other.kill().unwrap();
-        other.wait().unwrap();
+        assert!(!doctor.contains(&format!("process {}", other.0.id())), "{doctor}");
+        assert!(other.lives(), "killed by mistake");
     }
 }
 
