@@ -26,7 +26,7 @@ fn namespaces() -> bool {
     let works = Command::new(UNSHARE[0]).args(&UNSHARE[1..]).arg("true").output();
     let works = works.is_ok_and(|output| output.status.success());
     if !works {
-        println!("skipped: no PID namespaces for this user");
+        common::skip("init", "no PID namespaces for this user");
     }
     works
 }

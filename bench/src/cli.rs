@@ -1,6 +1,7 @@
 //! The command line: what can be asked of the scale, and how its answers are printed.
 
 mod args;
+mod background;
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -13,6 +14,7 @@ use anyhow::{Context, Result, bail};
 pub use args::Cli;
 use args::{Command, GateArgs, LoadArgs, Output, ReportArgs, RunArgs, SmallestArgs, Targets};
 
+use crate::background::Store;
 use crate::gate;
 use crate::host::Host;
 use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
@@ -25,7 +27,7 @@ use crate::run::{Run, run};
 use crate::target::{self, Target};
 use crate::weigh::{self, Scope};
 use crate::workload::{self, Body, Workload};
-use crate::{data, doctor, smallest};
+use crate::{data, doctor, leftover, smallest};
 
 /// Does what the command line asks. The exit status is 0 when something was measured, 130 after Ctrl-C.
 ///
@@ -35,6 +37,11 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Run(args) => run_command(&args),
         Command::Report(args) => report_command(&args),
+        Command::Up(args) => background::up_command(&args),
+        Command::Status(args) => background::status_command(&args),
+        Command::Logs(args) => background::logs_command(&args),
+        Command::Down(args) => background::down_command(&args),
+        Command::Keep(args) => background::keep_command(&args),
         Command::Doctor(args) => doctor_command(&args),
         Command::Gate(args) => gate_command(&args),
         Command::Smallest(args) => smallest_command(&args),
@@ -138,8 +145,9 @@ fn report_command(args: &ReportArgs) -> Result<ExitCode> {
 }
 
 fn doctor_command(args: &Targets) -> Result<ExitCode> {
-    let report = doctor::report(&targets(args)?, &Host::here(None), &Placement::here(None)?);
-    say(&report)?;
+    let (targets, host, placement) = (targets(args)?, Host::here(None), Placement::here(None)?);
+    let states = Store::here().map(|store| store.all(&[])).unwrap_or_default();
+    say(&doctor::report(&targets, &host, &placement, &states, &leftover::find()))?;
     Ok(ExitCode::SUCCESS)
 }
 

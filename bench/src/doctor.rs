@@ -1,16 +1,25 @@
-//! The doctor: what can be weighed on this machine, what is missing, and how to get it.
+//! The doctor: what can be weighed on this machine, what is missing, and how to get it; what is up, and what was
+//! left behind.
 
 use std::fmt::Write;
 use std::fs;
 
+use crate::background::{Phase, State};
 use crate::host::Host;
 use crate::launch;
+use crate::leftover::Found;
 use crate::placement::Placement;
 use crate::proc;
 use crate::target::{Lack, Target};
 
 /// The report: one line for each target, then the facts of the machine that figures depend on.
-pub fn report(targets: &[Target], host: &Host, placement: &Placement) -> String {
+pub fn report(
+    targets: &[Target],
+    host: &Host,
+    placement: &Placement,
+    states: &[State],
+    found: &Found,
+) -> String {
     let mut text = String::from("Targets\n");
     let width = targets.iter().map(|target| target.name.chars().count()).max().unwrap_or(0);
     for target in targets {
@@ -27,11 +36,48 @@ pub fn report(targets: &[Target], host: &Host, placement: &Placement) -> String 
     for (tool, version) in &host.tools {
         let _ = writeln!(text, "  {tool}: {version}");
     }
-    text.push_str("\nWhat figures depend on\n");
-    for fact in facts(placement) {
-        let _ = writeln!(text, "  {fact}");
-    }
+    section(&mut text, "What figures depend on", facts(placement));
+    section(&mut text, "In the background", background(states));
+    section(&mut text, "Left behind", left_behind(states, found));
     text
+}
+
+fn section(text: &mut String, title: &str, lines: Vec<String>) {
+    let _ = writeln!(text, "\n{title}");
+    for line in lines {
+        let _ = writeln!(text, "  {line}");
+    }
+}
+
+/// What is up takes part in every figure.
+fn background(states: &[State]) -> Vec<String> {
+    let line = |state: &State| {
+        let word = match state.phase {
+            _ if !state.is_kept() => return None,
+            Phase::Starting => "starting",
+            _ => "up      ",
+        };
+        Some(format!(
+            "{word} {} on http://{}; stop it with: ounce-bench down --target {0}",
+            state.target, state.address
+        ))
+    };
+    let lines: Vec<String> = states.iter().filter_map(line).collect();
+    if lines.is_empty() { vec!["ok       nothing is up".into()] } else { lines }
+}
+
+fn left_behind(states: &[State], found: &Found) -> Vec<String> {
+    let stale = states.iter().filter(|state| state.is_stale());
+    let mut left: Vec<String> =
+        stale.map(|state| format!("the state of {}, whose keeper was killed", state.target)).collect();
+    left.extend(found.things.iter().map(ToString::to_string));
+    let mut lines: Vec<String> =
+        left.iter().map(|thing| format!("left     {thing}; remove it with: ounce-bench down")).collect();
+    if lines.is_empty() {
+        lines.push("ok       nothing was left behind".into());
+    }
+    lines.extend(found.unseen.iter().map(|why| format!("warning  {why}")));
+    lines
 }
 
 fn facts(placement: &Placement) -> Vec<String> {

@@ -29,4 +29,6 @@ pub use ready::{free_port, until_ready};
 /// Signals for [`Process::signal`].
 pub use rustix::process::Signal;
 
+pub(crate) use firecracker::{TAP_PREFIX, ip};
 pub(crate) use process::cpu_set;
+pub(crate) use scratch::mark_in;

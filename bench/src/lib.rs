@@ -25,10 +25,13 @@ pub mod load;
 pub mod weigh;
 
 pub mod cgroup;
+pub mod pidfd;
 pub mod proc;
 pub mod stats;
 
+pub mod background;
 pub mod doctor;
 pub mod gate;
+pub mod leftover;
 pub mod record;
 pub mod report;

@@ -53,7 +53,7 @@ pub struct Target {
     pub url: Option<String>,
     pub pid: Option<i32>,
     pub container: Option<String>,
-    /// More words for the service (docker, microvm, unikraft) or for what runs it (wasmtime, spin). Placeholders
+    /// More words for the service (docker, unikraft) or for what runs it (wasmtime, spin). Placeholders
     /// as in `command`.
     #[serde(default)]
     pub args: Vec<String>,
@@ -62,7 +62,7 @@ pub struct Target {
     pub limits: Limits,
     /// The port of 127.0.0.1 that `ounce-bench up` serves on; without it, a free one.
     pub port: Option<u16>,
-    /// Variables on top of the inherited environment; values take placeholders, too.
+    /// Variables of the service, on top of the inherited environment where it has one; values take placeholders, too.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
     /// Files written into `{scratch}` before the start, by name; contents take placeholders.
@@ -254,7 +254,7 @@ impl Target {
             ("url", self.url.is_some(), &[Url]),
             ("pid", self.pid.is_some(), &[Url]),
             ("container", self.container.is_some(), &[Url]),
-            ("args", !self.args.is_empty(), &[Wasmtime, Spin, Docker, Microvm, Unikraft]),
+            ("args", !self.args.is_empty(), &[Wasmtime, Spin, Docker, Unikraft]),
             ("limits", self.limits != Limits::default(), &[Docker, Microvm, Unikraft]),
         ]
     }

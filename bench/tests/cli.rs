@@ -205,7 +205,10 @@ fn shipped_data_files_are_right() {
         "native",
     ];
     assert_eq!(names[..7], expected);
-    assert_eq!(names[7..], ["spin", "static", "unikraft", "wasmtime-aot", "wasmtime-reuse", "wasmtime"]);
+    assert_eq!(
+        names[7..],
+        ["native", "spin", "static", "unikraft", "wasmtime-aot", "wasmtime-reuse", "wasmtime"]
+    );
     ounce_bench::target::read_dir(&bench.join("peers")).unwrap();
     ounce_bench::workload::read(&bench.join("workloads.toml")).unwrap();
     ounce_bench::gate::Definition::read(&bench.join("gate.toml")).unwrap();

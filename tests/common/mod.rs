@@ -1,5 +1,5 @@
 //! A running server and a client that speaks raw bytes, so that a test can be as rude as it wants.
-#![allow(dead_code)] // each test program uses its own part
+#![allow(dead_code, unused_imports)] // each test program uses its own part
 
 mod skip;
 

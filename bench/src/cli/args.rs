@@ -1,5 +1,6 @@
 //! The arguments of each command.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,7 +23,15 @@ pub enum Command {
     Run(RunArgs),
     /// Print the table of a record, or splice it into a document
     Report(ReportArgs),
-    /// Say what can be weighed on this machine, what is missing, and how to get it
+    /// Start targets in the background, each on its port, and wait until they are ready
+    Up(UpArgs),
+    /// Say how the targets in the background are: address, uptime, footprint
+    Status(StatusArgs),
+    /// Print what targets in the background have printed since their start, also after their end
+    Logs(Names),
+    /// Stop targets in the background; without --target also remove what killed scales have left behind
+    Down(Names),
+    /// Say what can be weighed on this machine, what is missing and how to get it, what is up and left behind
     Doctor(Targets),
     /// Benchmark the service against its limits; fail when one is missed (needs wrk, nginx, cc)
     Gate(GateArgs),
@@ -30,6 +39,9 @@ pub enum Command {
     Smallest(SmallestArgs),
     /// Load a URL with the scale's generator, for comparison with other tools
     Load(LoadArgs),
+    /// Keep one target in the background: what `up` starts
+    #[command(hide = true)]
+    Keep(KeepArgs),
 }
 
 #[derive(Args)]
@@ -159,4 +171,39 @@ pub struct LoadArgs {
     /// CPUs of the server, which the generator keeps off [default: the last one]
     #[arg(long)]
     pub server_cpus: Option<String>,
+}
+
+#[derive(Args)]
+pub struct UpArgs {
+    #[command(flatten)]
+    pub targets: Targets,
+    /// Serve here instead of on the port in the target's file; for one target
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+}
+
+#[derive(Args)]
+pub struct Names {
+    /// A target's name, or the path of its file; may be given more than once [default: all that are up]
+    #[arg(long)]
+    pub target: Vec<String>,
+}
+
+#[derive(Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    pub names: Names,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct KeepArgs {
+    #[arg(long)]
+    pub target: PathBuf,
+    #[arg(long)]
+    pub address: SocketAddr,
+    #[arg(long)]
+    pub state: PathBuf,
 }

@@ -56,11 +56,13 @@ impl Launcher for DockerLauncher {
         let failed = |what: &str, error: io::Error| target_error(target, format!("{what}: {error}"));
         let address =
             context.address.map_or_else(published, Ok).map_err(|error| failed("no free port", error))?;
-        let container = Container::new().map_err(|error| failed("no guard for a container", error))?;
+        let mut container = Container::new().map_err(|error| failed("no guard for a container", error))?;
         let words = Words::new(target, context, address)?;
         let spawn = words.spawn(&command(target, context, address, &container.name), context)?;
         let process = Process::spawn(&spawn)?;
-        let local = Local::ready(process, target, address, context, words.scratch)?;
+        let local = Local::ready(process, target, address, context, words.scratch);
+        container.made = !matches!(local, Err(LaunchError::Interrupted | LaunchError::NotReady { .. }));
+        let local = local?;
         let scope =
             scope(&container.name).map_err(|error| failed("the container cannot be weighed", error))?;
         Ok(Box::new(Docker { local, scope, container }))
@@ -166,6 +168,8 @@ pub(super) fn docker(words: &[&str]) -> io::Result<String> {
 /// A container's name, with the duty to remove what bears it.
 struct Container {
     name: String,
+    /// False as long as the daemon may still be busy making it.
+    made: bool,
     gone: bool,
     /// The guard removes the container when the scale is killed.
     _place: Place,
@@ -177,14 +181,27 @@ impl Container {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("ounce-bench-{}-{number}", std::process::id());
         let place = Place::held(&format!("docker rm --force {name}"))?;
-        Ok(Self { name, gone: false, _place: place })
+        Ok(Self { name, made: false, gone: false, _place: place })
     }
 }
 
 impl Drop for Container {
     fn drop(&mut self) {
-        if !self.gone {
-            let _ = docker(&["rm", "--force", &self.name]);
+        if self.gone {
+            return;
+        }
+        // What a killed client has asked for may be made after it cannot be found.
+        for pause in [0, 500, 1000, 2000] {
+            std::thread::sleep(Duration::from_millis(pause));
+            let removed = docker(&["rm", "--force", &self.name]);
+            // Clients differ in what they call that: a failure, or a success that names nothing.
+            let not_found = match &removed {
+                Ok(names) => names.is_empty(),
+                Err(error) => error.to_string().contains("No such container"),
+            };
+            if self.made || !not_found {
+                return;
+            }
         }
     }
 }

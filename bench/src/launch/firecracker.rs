@@ -14,7 +14,7 @@ use super::guard::Place;
 use super::guest::{FIRST_LINE, kvm_is_there};
 use super::instance::{Context, Instance};
 use super::local::Local;
-use super::microvm::{INTERRUPT, kernel_line, ram_mib};
+use super::microvm::{INTERRUPT, ram_mib, variables};
 use super::process::{Process, Spawn};
 use super::scratch::Scratch;
 use super::words::{Words, target_error};
@@ -65,10 +65,12 @@ fn machine(target: &Target, tap: &Tap) -> Result<Value, String> {
     let mut machine: Value =
         serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
     let file = |file: &Option<std::path::PathBuf>| target.path(file.as_deref().unwrap_or("".as_ref()));
-    let network = format!("ip={}::{}:255.255.255.252::eth0:off", tap.guest, tap.host);
+    let line = machine["boot-source"]["boot_args"].as_str().unwrap_or_default();
+    let kept = line.split_whitespace().filter(|word| !word.starts_with("ip=")).collect::<Vec<_>>().join(" ");
+    let network = format!(" ip={}::{}:255.255.255.252::eth0:off", tap.guest, tap.host);
     machine["boot-source"]["kernel_image_path"] = json!(file(&target.kernel));
     machine["boot-source"]["initrd_path"] = json!(file(&target.initrd));
-    machine["boot-source"]["boot_args"] = json!(kernel_line(target, &network));
+    machine["boot-source"]["boot_args"] = json!(kept + &network + &variables(target));
     machine["network-interfaces"][0]["host_dev_name"] = json!(tap.name);
     machine["machine-config"]["mem_size_mib"] = json!(ram_mib(target));
     machine["machine-config"]["vcpu_count"] = json!(target.limits.cpus.unwrap_or(1.0).ceil() as u64);

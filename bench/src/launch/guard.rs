@@ -21,10 +21,14 @@ done
 number=0
 while [ "$number" -lt "$end" ]; do
   eval "undo=\${undo_$number:-}"
-  # A second time, because the daemon may have been busy making what is to be undone.
-  [ -z "$undo" ] || $undo || { sleep 1; $undo; }
+  case $undo in
+    # Again when it names nothing: the daemon may have been busy making it. Nothing else waits for the daemon.
+    docker*) for pause in 1 2 0; do [ -z "$($undo)" ] || break; sleep $pause; done & ;;
+    ?*) $undo ;;
+  esac
   number=$((number + 1))
 done >/dev/null 2>&1
+wait
 "#;
 
 /// One guard serves the whole program; it is started with the first launch.
@@ -69,7 +73,8 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let _ = with(|pipe| writeln!(pipe, "- {}", self.0));
+        // In one write, because others write to the pipe, too.
+        let _ = with(|pipe| pipe.write_all(format!("- {}\n", self.0).as_bytes()));
     }
 }
 

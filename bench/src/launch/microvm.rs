@@ -1,7 +1,7 @@
 //! Linux guests with the service as their only program: in QEMU's `microvm` machine, or in Firecracker.
 //!
-//! The kernel configures the network from its command line, and hands on what it does not know: `NAME=value` as
-//! variables, and what follows `--` as arguments. Ctrl-C on the console ends the service, and with it the machine.
+//! The kernel configures the network from its command line, and hands words that it does not know (`NAME=value`)
+//! to the service as variables. Ctrl-C on the console ends the service, and with it the machine.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -64,14 +64,12 @@ fn command(target: &Target, address: SocketAddr, accelerator: &str) -> Vec<Strin
         target.path(path.as_deref().unwrap_or(Path::new(""))).to_string_lossy().into_owned()
     };
     let (ram, cpus) = (ram_mib(target), target.limits.cpus.unwrap_or(1.0).ceil());
-    // The only device sits where QEMU's machine has its last virtio slot.
-    let line = kernel_line(
-        target,
-        "virtio_mmio.device=512@0xfeb02e00:12 ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:off",
-    );
+    // A reset (by a triple fault) ends the machine. QEMU adds where the network device is.
+    let line = "console=ttyS0 quiet panic=-1 reboot=t ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:off"
+        .to_owned()
+        + &variables(target);
     [
-        [QEMU, "-M", "microvm,acpi=off,rtc=on,auto-kernel-cmdline=off", "-cpu", "max", "-accel", accelerator]
-            .as_slice(),
+        [QEMU, "-M", "microvm,acpi=off,rtc=on", "-cpu", "max", "-accel", accelerator].as_slice(),
         &["-m", &format!("{ram}M"), "-smp", &cpus.to_string()],
         &["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"],
         &["-kernel", &path(&target.kernel), "-initrd", &path(&target.initrd), "-append", &line],
@@ -88,11 +86,7 @@ pub(super) fn ram_mib(target: &Target) -> u64 {
     target.limits.memory_mib.unwrap_or(RAM_MIB)
 }
 
-/// The kernel's command line: console and end of the machine, the device and its address, then what is the
-/// service's.
-pub(super) fn kernel_line(target: &Target, device: &str) -> String {
-    let env = target.env.iter().map(|(name, value)| format!(" {name}={value}")).collect::<String>();
-    let args = target.args.iter().map(|word| format!(" {word}")).collect::<String>();
-    let args = if args.is_empty() { args } else { format!(" --{args}") };
-    format!("console=ttyS0 quiet panic=-1 reboot=t {device}{env}{args}")
+/// The target's variables as words of the kernel's line.
+pub(super) fn variables(target: &Target) -> String {
+    target.env.iter().map(|(name, value)| format!(" {name}={value}")).collect()
 }

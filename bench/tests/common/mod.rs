@@ -1,5 +1,8 @@
 //! A small HTTP server with known behaviour, and waiting for conditions with a deadline.
-#![allow(dead_code)] // each test file uses its part
+#![allow(dead_code, unused_imports)] // each test file uses its part
+
+#[path = "../../../tests/common/skip.rs"]
+mod skip;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,6 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+pub use skip::skip;
 
 /// What the server does with a request.
 pub enum Act {
