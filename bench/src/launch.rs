@@ -12,6 +12,7 @@ mod guest;
 mod instance;
 mod local;
 mod microvm;
+mod network;
 mod output;
 pub mod owner;
 mod process;
@@ -29,6 +30,6 @@ pub use ready::{free_port, until_ready};
 /// Signals for [`Process::signal`].
 pub use rustix::process::Signal;
 
-pub(crate) use firecracker::{TAP_PREFIX, ip};
+pub(crate) use network::{ip, tap_owner};
 pub(crate) use process::cpu_set;
 pub(crate) use scratch::mark_in;

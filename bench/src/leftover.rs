@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::launch::{Process, Spawn, TAP_PREFIX, ip, mark_in, owner};
+use crate::launch::{Process, Spawn, ip, mark_in, owner, tap_owner};
 use crate::pidfd::Held;
 use crate::proc;
 use crate::target::find_program;
@@ -68,11 +68,11 @@ pub fn of(mark: &str) -> Vec<Leftover> {
         return Vec::new();
     }
     let is_its = |found: &str| found == mark;
-    let pid = mark.split(':').next().unwrap_or_default();
-    let tap = format!("{TAP_PREFIX}{pid}");
+    let pid = mark.split(':').next().and_then(|pid| pid.parse().ok());
     let mut things = processes(is_its);
     things.extend(containers(is_its).unwrap_or_default());
-    things.extend(taps().into_iter().filter(|found| matches!(found, Leftover::Tap { name } if *name == tap)));
+    let is_its_device = |found: &Leftover| matches!(found, Leftover::Tap { name } if tap_owner(name) == pid);
+    things.extend(taps().into_iter().filter(is_its_device));
     things.extend(directories(is_its));
     things
 }
@@ -128,10 +128,7 @@ fn docker(words: &[&str]) -> io::Result<Option<String>> {
 fn taps() -> Vec<Leftover> {
     let entries = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let is_left = |name: &String| {
-        let pid = name.strip_prefix(TAP_PREFIX).and_then(|pid| pid.parse().ok());
-        pid.is_some_and(|pid| !proc::is_running(pid))
-    };
+    let is_left = |name: &String| tap_owner(name).is_some_and(|pid| !proc::is_running(pid));
     names.filter(is_left).map(|name| Leftover::Tap { name }).collect()
 }
 

@@ -167,11 +167,13 @@ pub struct Lack {
 pub struct Ready {
     pub path: String,
     pub timeout_s: u64,
+    /// Words that its output must hold first: some networks stall whoever connects before a guest is up.
+    pub console: Option<String>,
 }
 
 impl Default for Ready {
     fn default() -> Self {
-        Self { path: "/".into(), timeout_s: 10 }
+        Self { path: "/".into(), timeout_s: 10, console: None }
     }
 }
 

@@ -12,8 +12,8 @@ pub enum LaunchError {
     Spawn { command: String, error: io::Error },
     #[error("`{command}` ended before it was ready ({status}){}", quoted(.output))]
     ExitedEarly { command: String, status: ExitStatus, output: String },
-    #[error("`{command}` printed no address after {marker:?} in time{}", quoted(.output))]
-    NoAddress { command: String, marker: String, output: String },
+    #[error("`{command}` printed no line with {marker:?} in time{}", quoted(.output))]
+    NotSaid { command: String, marker: String, output: String },
     #[error("`{command}` did not answer 200 on {url} within {waited:?} (last: {last}){}", quoted(.output))]
     NotReady { command: String, url: String, waited: Duration, last: String, output: String },
     #[error("target `{target}` needs {what}; get it with: {hint}")]

@@ -2,19 +2,17 @@
 //! root, and KVM, for which there is no substitute.
 
 use std::fs;
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::process::{Command, Stdio};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::error::LaunchError;
-use super::guard::Place;
 use super::guest::{FIRST_LINE, kvm_is_there};
 use super::instance::{Context, Instance};
 use super::local::Local;
 use super::microvm::{INTERRUPT, ram_mib, variables};
+use super::network::{Network, Tap};
 use super::process::{Process, Spawn};
 use super::scratch::Scratch;
 use super::words::{Words, target_error};
@@ -37,11 +35,13 @@ pub(super) fn missing() -> Vec<Lack> {
 
 pub(super) fn launch(target: &Target, context: &Context<'_>) -> Result<Box<dyn Instance>, LaunchError> {
     let failed = |what: String| target_error(target, what);
-    let tap = Tap::new().map_err(|error| failed(format!("no tap device: {error}")))?;
-    let address = SocketAddr::from((tap.guest, 8080));
+    let tap = Tap::new().map_err(|error| failed(format!("no network device: {error}")))?;
+    let (address, name, mac, network) = (tap.address(), tap.name.clone(), tap.mac(), Network::Tap(tap));
     let scratch = Scratch::new().map_err(|error| failed(format!("no scratch directory: {error}")))?;
     let file = scratch.path().join("machine.json");
-    let machine = machine(target, &tap).map_err(failed)?;
+    let mut machine = machine(target, &network).map_err(failed)?;
+    machine["network-interfaces"][0]["host_dev_name"] = json!(name);
+    machine["network-interfaces"][0]["guest_mac"] = json!(mac);
     fs::write(&file, machine.to_string())
         .map_err(|error| failed(format!("cannot write {}: {error}", file.display())))?;
     let words = ["firecracker", "--no-api", "--config-file", &file.to_string_lossy()].map(String::from);
@@ -54,11 +54,11 @@ pub(super) fn launch(target: &Target, context: &Context<'_>) -> Result<Box<dyn I
         )));
     }
     let local = Local::ready(process, target, address, context, Some(scratch))?;
-    Ok(Box::new(Firecracker { local, _tap: tap }))
+    Ok(Box::new(Firecracker { local, _network: network }))
 }
 
 /// The configuration of the target's file with this launch's files, sizes and addresses.
-fn machine(target: &Target, tap: &Tap) -> Result<Value, String> {
+fn machine(target: &Target, network: &Network) -> Result<Value, String> {
     let path = target.path(target.config.as_deref().unwrap_or("".as_ref()));
     let text =
         fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
@@ -67,64 +67,18 @@ fn machine(target: &Target, tap: &Tap) -> Result<Value, String> {
     let file = |file: &Option<std::path::PathBuf>| target.path(file.as_deref().unwrap_or("".as_ref()));
     let line = machine["boot-source"]["boot_args"].as_str().unwrap_or_default();
     let kept = line.split_whitespace().filter(|word| !word.starts_with("ip=")).collect::<Vec<_>>().join(" ");
-    let network = format!(" ip={}::{}:255.255.255.252::eth0:off", tap.guest, tap.host);
     machine["boot-source"]["kernel_image_path"] = json!(file(&target.kernel));
     machine["boot-source"]["initrd_path"] = json!(file(&target.initrd));
-    machine["boot-source"]["boot_args"] = json!(kept + &network + &variables(target));
-    machine["network-interfaces"][0]["host_dev_name"] = json!(tap.name);
+    machine["boot-source"]["boot_args"] = json!(format!("{kept} {}{}", network.linux(), variables(target)));
     machine["machine-config"]["mem_size_mib"] = json!(ram_mib(target));
     machine["machine-config"]["vcpu_count"] = json!(target.limits.cpus.unwrap_or(1.0).ceil() as u64);
     Ok(machine)
 }
 
-/// A network device that ends at the guest, with an address on either side. Dropping it removes it.
-struct Tap {
-    name: String,
-    host: Ipv4Addr,
-    guest: Ipv4Addr,
-    _place: Place,
-}
-
-impl Tap {
-    fn new() -> io::Result<Self> {
-        // A /30 of 172.31.0.0/16 for each process id: two scales do not meet by accident.
-        let pid = std::process::id();
-        let net = u32::from(Ipv4Addr::new(172, 31, 0, 0)) + (pid % (1 << 14)) * 4;
-        let (host, guest) = (Ipv4Addr::from(net + 1), Ipv4Addr::from(net + 2));
-        let name = format!("{TAP_PREFIX}{pid}");
-        let tap = Self { _place: Place::held(&format!("ip link delete {name}"))?, name, host, guest };
-        ip(&["tuntap", "add", "dev", &tap.name, "mode", "tap"])?;
-        ip(&["address", "add", &format!("{host}/30"), "dev", &tap.name])?;
-        ip(&["link", "set", &tap.name, "up"])?;
-        Ok(tap)
-    }
-}
-
-/// Devices of the scale are called this and a process id.
-pub(crate) const TAP_PREFIX: &str = "ouncetap";
-
-impl Drop for Tap {
-    fn drop(&mut self) {
-        let _ = ip(&["link", "delete", &self.name]);
-    }
-}
-
-pub(crate) fn ip(words: &[&str]) -> io::Result<()> {
-    let output = Command::new("ip").args(words).stdin(Stdio::null()).output()?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(io::Error::other(format!(
-        "`ip {}`: {}",
-        words.join(" "),
-        String::from_utf8_lossy(&output.stderr).trim()
-    )))
-}
-
 struct Firecracker {
     local: Local,
     /// After the machine: a device in use cannot be removed cleanly.
-    _tap: Tap,
+    _network: Network,
 }
 
 impl Instance for Firecracker {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::error::LaunchError;
 use super::instance::Instance;
 use super::local::Local;
+use super::network::Network;
 use super::process::{Process, Spawn};
 use crate::proc;
 use crate::weigh::Scope;
@@ -56,6 +57,8 @@ pub(super) struct Guest {
     pub(super) end: End,
     /// Machines that are not below the process that was started: found by a word of their command line.
     pub(super) elsewhere: Option<String>,
+    /// After the machine: a device in use cannot be removed cleanly.
+    pub(super) _network: Network,
 }
 
 impl Guest {

@@ -65,6 +65,9 @@ impl Local {
         scratch: Option<Scratch>,
     ) -> Result<Self, LaunchError> {
         let timeout = Duration::from_secs(target.ready.timeout_s);
+        if let Some(words) = &target.ready.console {
+            process.says(words, timeout)?;
+        }
         let address = match &target.address_after {
             Some(marker) => process.address_after(marker, timeout)?,
             None => address,

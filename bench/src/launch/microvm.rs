@@ -3,7 +3,6 @@
 //! The kernel configures the network from its command line, and hands words that it does not know (`NAME=value`)
 //! to the service as variables. Ctrl-C on the console ends the service, and with it the machine.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use super::error::LaunchError;
@@ -11,6 +10,7 @@ use super::firecracker;
 use super::guest::{End, Guest, QEMU, boot};
 use super::instance::{Context, Instance, Launcher, file_bytes};
 use super::local::Local;
+use super::network::Network;
 use super::words::Words;
 use crate::target::{Lack, Target, Vmm, find_program};
 
@@ -48,33 +48,38 @@ impl Launcher for MicrovmLauncher {
         if target.vmm == Some(Vmm::Firecracker) {
             return firecracker::launch(target, context);
         }
-        let address = context.address(target)?;
+        let network = Network::new(target, context)?;
+        let address = network.address();
         let words = Words::new(target, context, address)?;
         let (process, emulated) = boot(|accelerator| {
-            let spawn = words.spawn(&command(target, address, accelerator), context)?;
+            let spawn = words.spawn(&command(target, &network, accelerator), context)?;
             Ok(super::process::Spawn { console: true, ..spawn })
         })?;
         let local = Local::ready(process, target, address, context, words.scratch)?;
-        Ok(Box::new(Guest { local, emulated, end: End::Console(INTERRUPT), elsewhere: None }))
+        Ok(Box::new(Guest {
+            local,
+            emulated,
+            end: End::Console(INTERRUPT),
+            elsewhere: None,
+            _network: network,
+        }))
     }
 }
 
-fn command(target: &Target, address: SocketAddr, accelerator: &str) -> Vec<String> {
+fn command(target: &Target, network: &Network, accelerator: &str) -> Vec<String> {
     let path = |path: &Option<std::path::PathBuf>| {
         target.path(path.as_deref().unwrap_or(Path::new(""))).to_string_lossy().into_owned()
     };
     let (ram, cpus) = (ram_mib(target), target.limits.cpus.unwrap_or(1.0).ceil());
     // A reset (by a triple fault) ends the machine. QEMU adds where the network device is.
-    let line = "console=ttyS0 quiet panic=-1 reboot=t ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:off"
-        .to_owned()
-        + &variables(target);
+    let line = format!("console=ttyS0 quiet panic=-1 reboot=t {}{}", network.linux(), variables(target));
     [
         [QEMU, "-M", "microvm,acpi=off,rtc=on", "-cpu", "max", "-accel", accelerator].as_slice(),
         &["-m", &format!("{ram}M"), "-smp", &cpus.to_string()],
         &["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"],
         &["-kernel", &path(&target.kernel), "-initrd", &path(&target.initrd), "-append", &line],
-        &["-netdev", &format!("user,id=net,hostfwd=tcp:{address}-:8080")],
-        &["-device", "virtio-net-device,netdev=net"],
+        &["-netdev", &network.netdev()],
+        &["-device", &format!("virtio-net-device,netdev=net{}", network.mac())],
     ]
     .concat()
     .into_iter()

@@ -124,19 +124,35 @@ impl Process {
     /// # Errors
     /// When the program ends or `timeout` passes before such a line; the error holds the end of its stderr.
     pub fn address_after(&mut self, marker: &str, timeout: Duration) -> Result<SocketAddr, LaunchError> {
+        self.line(marker, timeout, |line| address_in(line, marker))
+    }
+
+    /// Waits for a line with `words`.
+    ///
+    /// # Errors
+    /// When the program ends or `timeout` passes before such a line; the error holds the end of its stderr.
+    pub fn says(&mut self, words: &str, timeout: Duration) -> Result<(), LaunchError> {
+        self.line(words, timeout, |line| line.contains(words).then_some(()))
+    }
+
+    fn line<T>(
+        &mut self,
+        marker: &str,
+        timeout: Duration,
+        find: impl Fn(&str) -> Option<T> + Copy,
+    ) -> Result<T, LaunchError> {
         let until = Instant::now() + timeout;
-        let find = |line: &str| address_in(line, marker);
         // Two streams and one condition: look at each in short turns, until the deadline or an early exit.
         loop {
             let turn = Duration::from_millis(1);
             let found = self.stdout.wait_for(turn, find).or_else(|| self.stderr.wait_for(turn, find));
-            if let Some(address) = found {
-                return Ok(address);
+            if let Some(found) = found {
+                return Ok(found);
             }
             self.check_alive()?;
             if Instant::now() >= until {
                 let marker = marker.to_owned();
-                return Err(LaunchError::NoAddress {
+                return Err(LaunchError::NotSaid {
                     command: self.command.clone(),
                     marker,
                     output: self.last_words(),

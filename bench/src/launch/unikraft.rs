@@ -11,6 +11,7 @@ use super::guest::{End, Guest, QEMU, boot};
 use super::instance::{Context, Instance, Launcher, file_bytes};
 use super::local::Local;
 use super::microvm::ram_mib;
+use super::network::Network;
 use super::process::{Process, Spawn};
 use super::words::Words;
 use crate::target::{Lack, Target, find_program};
@@ -53,21 +54,30 @@ impl Launcher for UnikraftLauncher {
     }
 
     fn launch(&self, target: &Target, context: &Context<'_>) -> Result<Box<dyn Instance>, LaunchError> {
-        let address = context.address(target)?;
-        let words = Words::new(target, context, address)?;
         let Some(kernel) = kernel() else {
+            let address = context.address(target)?;
+            let words = Words::new(target, context, address)?;
             let process = Process::spawn(&words.spawn(&kraft(target, address), context)?)?;
             let local = Local::ready(process, target, address, context, words.scratch)?;
             // The machine that kraft starts is not its child; its forwarded port is nobody else's.
-            let elsewhere = Some(format!("hostfwd=tcp:{address}-"));
-            return Ok(Box::new(Guest { local, emulated: false, end: End::Machine, elsewhere }));
+            let (elsewhere, network) = (Some(format!("hostfwd=tcp:{address}-")), Network::User(address));
+            return Ok(Box::new(Guest {
+                local,
+                emulated: false,
+                end: End::Machine,
+                elsewhere,
+                _network: network,
+            }));
         };
+        let network = Network::new(target, context)?;
+        let address = network.address();
+        let words = Words::new(target, context, address)?;
         let (process, emulated) = boot(|accelerator| {
-            let spawn = words.spawn(&qemu(target, &kernel, address, accelerator), context)?;
+            let spawn = words.spawn(&qemu(target, &kernel, &network, accelerator), context)?;
             Ok(Spawn { console: true, ..spawn })
         })?;
         let local = Local::ready(process, target, address, context, words.scratch)?;
-        Ok(Box::new(Guest { local, emulated, end: End::Machine, elsewhere: None }))
+        Ok(Box::new(Guest { local, emulated, end: End::Machine, elsewhere: None, _network: network }))
     }
 }
 
@@ -85,10 +95,11 @@ fn kraft(target: &Target, address: SocketAddr) -> Vec<String> {
     words.map(String::from).to_vec()
 }
 
-fn qemu(target: &Target, kernel: &Path, address: SocketAddr, accelerator: &str) -> Vec<String> {
+fn qemu(target: &Target, kernel: &Path, network: &Network, accelerator: &str) -> Vec<String> {
     let initrd = target.path(target.initrd.as_deref().unwrap_or(Path::new("")));
     let line = format!(
-        "netdev.ip=10.0.2.15/24:10.0.2.2 vfs.fstab=[\"initrd0:/:extract:::\"] -- /ounce {}",
+        "{} vfs.fstab=[\"initrd0:/:extract:::\"] -- /ounce {}",
+        network.unikraft(),
         target.args.join(" ")
     );
     let ram = format!("{}M", ram_mib(target));
@@ -97,9 +108,9 @@ fn qemu(target: &Target, kernel: &Path, address: SocketAddr, accelerator: &str) 
         [QEMU, "-cpu", "max", "-accel", accelerator, "-m", &ram, "-nodefaults", "-no-user-config"].as_slice(),
         &["-display", "none", "-no-reboot", "-serial", "stdio"],
         &["-kernel", &kernel.to_string_lossy(), "-initrd", &initrd.to_string_lossy(), "-append", &line],
-        &["-netdev", &format!("user,id=net,hostfwd=tcp:{address}-:8080")],
+        &["-netdev", &network.netdev()],
         // With event_idx its network hangs under load.
-        &["-device", "virtio-net-pci,netdev=net,event_idx=off"],
+        &["-device", &format!("virtio-net-pci,netdev=net,event_idx=off{}", network.mac())],
     ]
     .concat()
     .into_iter()
