@@ -3,7 +3,9 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use common::{Answer, Client, Server, dist};
@@ -136,76 +138,96 @@ fn minimal_binary() {
     replay_on_binary("ounce-minimal");
 }
 
-/// Launches a target of the scale, whatever isolates it, and replays.
-fn replay_on_target(name: &str, skip: fn(&str, &str)) {
+/// Launches a target of the scale, whatever isolates it, and replays. Returns what it printed, unless it was skipped.
+fn replay_on_target(name: &str, skip: fn(&str, &str)) -> Option<String> {
     let target = Target::read(&data::bench_dir().join("targets").join(name).with_extension("toml"));
     let target = target.expect("shipped targets are valid");
     if let Some(Lack { what, hint }) = launch::missing(&target).into_iter().next() {
-        return skip(&format!("the contract on {name}"), &format!("missing {what}; get it with: {hint}"));
+        skip(&format!("the contract on {name}"), &format!("missing {what}; get it with: {hint}"));
+        return None;
     }
     cell::build(&target).expect("its artefact is made");
     let (placement, interrupt) = (Placement::default(), Interrupt::new());
-    let mut instance = launch::launch(&target, &Context::new(&placement, &interrupt)).expect("it gets ready");
+    let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("contract-{name}.log"));
+    let _ = fs::remove_file(&log);
+    let context = Context { log: Some(log.clone()), ..Context::new(&placement, &interrupt) };
+    let mut instance = launch::launch(&target, &context).expect("it gets ready");
     replay(instance.address());
     instance.stop().expect("it ends");
+    // Dropped, so that all that it printed has been written.
+    drop(instance);
+    Some(fs::read_to_string(log).expect("what it printed"))
 }
 
 /// What every machine can have must be there where nothing may be skipped.
-fn replay_on(name: &str) {
-    replay_on_target(name, common::skip);
+fn replay_on(name: &str) -> Option<String> {
+    replay_on_target(name, common::skip)
 }
 
 /// Few machines have this.
-fn replay_where_possible(name: &str) {
-    replay_on_target(name, common::skip_absent);
+fn replay_where_possible(name: &str) -> Option<String> {
+    replay_on_target(name, common::skip_absent)
+}
+
+/// A guest ends because its service did, and not by a failure of its kernel.
+fn ended_well(console: &str) {
+    assert!(console.contains("init: ounce ended with exit code 0; powering off"), "{console}");
+    for word in ["panic", "Oops", "BUG", "Out of memory", "WARNING"] {
+        assert!(!console.contains(word), "{word}: {console}");
+    }
 }
 
 #[test]
 fn component() {
-    replay_on("wasmtime");
+    let _ = replay_on("wasmtime");
 }
 
 #[test]
 fn component_with_instance_reuse() {
-    replay_on("wasmtime-reuse");
+    let _ = replay_on("wasmtime-reuse");
 }
 
 #[test]
 fn precompiled_component() {
-    replay_on("wasmtime-aot");
+    let _ = replay_on("wasmtime-aot");
 }
 
 #[test]
 fn spin() {
-    replay_where_possible("spin");
+    let _ = replay_where_possible("spin");
 }
 
 #[test]
 fn standard_container() {
-    replay_on("docker-standard");
+    let _ = replay_on("docker-standard");
 }
 
 #[test]
 fn microvm_container() {
-    replay_on("docker-microvm");
+    let _ = replay_on("docker-microvm");
 }
 
 #[test]
 fn minimal_container() {
-    replay_on("docker-minimal");
+    let _ = replay_on("docker-minimal");
 }
 
 #[test]
 fn microvm() {
-    replay_on("microvm");
+    replay_on("microvm").inspect(|console| ended_well(console));
+}
+
+#[test]
+fn microvm_with_two_cpus() {
+    replay_on("microvm-smp").inspect(|console| ended_well(console));
 }
 
 #[test]
 fn firecracker() {
-    replay_where_possible("firecracker");
+    replay_where_possible("firecracker").inspect(|console| ended_well(console));
 }
 
 #[test]
 fn unikraft() {
-    replay_where_possible("unikraft");
+    let _ = replay_where_possible("unikraft");
 }

@@ -18,7 +18,7 @@ pub(super) const QEMU: &str = "qemu-system-x86_64";
 
 /// A guest that has printed nothing by then is not being run, whatever `/dev/kvm` promises: hypervisors within
 /// hypervisors exist that need minutes for the first instructions.
-pub(super) const FIRST_LINE: Duration = Duration::from_secs(3);
+const FIRST_LINE: Duration = Duration::from_secs(3);
 
 /// Whether KVM has failed in this process; once is enough.
 static KVM_FAILED: AtomicBool = AtomicBool::new(false);
