@@ -30,19 +30,23 @@ setup: ## install what build and measurement need: std for musl and WASI, wasmti
 	@$(SETUP) targets
 	$(SETUP) wasmtime
 
-build: ## dist/: ounce (static musl), ounce-minimal, ounce-native (glibc), ounce.wasm (component)
+build: ## dist/: ounce (static musl), ounce-minimal, ounce-native (glibc), ounce.wasm (component), ounce-spin.wasm
 	@$(ENV)
 	cargo build --locked -p ounce --profile dist --target "$$OUNCE_MUSL"
 	cargo build --locked -p ounce --profile dist-minimal --target "$$OUNCE_MUSL" --no-default-features --features minimal
 	cargo build --locked -p ounce --profile dist
 	cargo rustc --locked -p ounce --lib --crate-type cdylib --profile dist --target wasm32-wasip2
+	# Elsewhere: in one directory both components have one name, and cargo builds each again after the other.
+	cargo rustc --locked -p ounce --lib --crate-type cdylib --profile dist --target wasm32-wasip2 --features spin \
+	    --target-dir "$(TARGET_DIR)/spin"
 	# An unchanged file keeps its time, so that what depends on it is not built again.
 	keep() { cmp -s "$$1" "$$2" || install -D -m 755 "$$1" "$$2"; }
 	keep "$(TARGET_DIR)/$$OUNCE_MUSL/dist/ounce" dist/ounce
 	keep "$(TARGET_DIR)/$$OUNCE_MUSL/dist-minimal/ounce" dist/ounce-minimal
 	keep "$(TARGET_DIR)/dist/ounce" dist/ounce-native
 	keep "$(TARGET_DIR)/wasm32-wasip2/dist/ounce.wasm" dist/ounce.wasm
-	stat -c '%n %s' dist/ounce dist/ounce-minimal dist/ounce-native dist/ounce.wasm |
+	keep "$(TARGET_DIR)/spin/wasm32-wasip2/dist/ounce.wasm" dist/ounce-spin.wasm
+	stat -c '%n %s' dist/ounce dist/ounce-minimal dist/ounce-native dist/ounce.wasm dist/ounce-spin.wasm |
 	    awk '{ line = line sprintf("%s%s %.0f KB", NR > 1 ? ", " : "built: ", $$1, $$2 / 1000) } END { print line }'
 
 images: build ## ounce:standard, ounce:microvm, ounce:minimal from dist/ (wants Docker)
@@ -84,6 +88,7 @@ test: ## everything that CI runs, from cheap to dear
 	step $(SETUP) targets
 	$(ENV)
 	step cargo clippy --locked -p ounce --lib --target wasm32-wasip2 -- -D warnings
+	step cargo clippy --locked -p ounce --lib --target wasm32-wasip2 --features spin -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings step cargo doc --locked --workspace --no-deps
 	step $(SETUP) wasmtime
 	step $(MAKE) --no-print-directory pack

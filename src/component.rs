@@ -3,6 +3,10 @@
 //! Everything under WASI 0.2 blocks the instance, and the host runs other instances meanwhile. So the service's
 //! futures are ready at their first poll, and no executor is needed.
 
+#[cfg_attr(feature = "spin", path = "component/spin.rs")]
+#[cfg_attr(not(feature = "spin"), path = "component/fixed.rs")]
+mod settings;
+
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
@@ -46,9 +50,6 @@ impl Guest for Component {
 /// The instance's start: hosts that reuse instances keep it over requests.
 static STARTED: Lazy<u64> = Lazy::new(monotonic_clock::now);
 
-/// Largest request body, in bytes; hosts have limits of their own besides.
-const MAX_BODY: usize = 1024 * 1024;
-
 /// Largest piece that is read from a request's body at once, in bytes.
 const READ_BYTES: u64 = 64 * 1024;
 
@@ -64,7 +65,7 @@ impl Host for Wasi {
     }
 
     fn variant(&self) -> &str {
-        "component"
+        settings::variant()
     }
 
     fn uptime(&self) -> Duration {
@@ -72,11 +73,11 @@ impl Host for Wasi {
     }
 
     fn ready(&self) -> Result<(), &'static str> {
-        Ok(())
+        settings::check()
     }
 
     fn max_body(&self) -> usize {
-        MAX_BODY
+        settings::max_body()
     }
 
     async fn sleep(&self, duration: Duration) {

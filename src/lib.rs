@@ -21,3 +21,4 @@ pub mod handlers;
 pub mod metrics;
 pub mod problem;
 pub mod reply;
+pub mod values;

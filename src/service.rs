@@ -24,7 +24,7 @@ where
     let target = Target::find(&head.method, head.uri.path(), host.surface());
     let exchange = host.begin(&head, &target);
     let mut received = 0;
-    let reply = match collect(body, host.max_body()).await {
+    let reply = match collect(body, host).await {
         Ok(body) => {
             received = body.len();
             answer(target, host).await
@@ -54,15 +54,18 @@ async fn answer<H: Host>(target: Target, host: &H) -> Result<Reply, Problem> {
     }
 }
 
-/// Reads the whole body, at most `limit` bytes, whether its length was announced or not.
-async fn collect<B>(mut body: B, limit: usize) -> Result<Bytes, Problem>
+/// Reads the whole body, at most as large as the host allows, whether its length was announced or not.
+async fn collect<B, H>(mut body: B, host: &H) -> Result<Bytes, Problem>
 where
     B: Body + Unpin,
     B::Error: Into<BoxError>,
+    H: Host,
 {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
+    // Not sooner: a component asks its host for the limit.
+    let limit = host.max_body();
     if body.size_hint().lower() > limit as u64 {
         return Err(Problem::TooLarge { limit });
     }

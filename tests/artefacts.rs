@@ -4,8 +4,7 @@ mod common;
 
 use std::fs;
 
-use common::{Server, dist};
-use wasmparser::{Parser, Payload};
+use common::{Server, component_imports, dist};
 
 /// 1 MB is 10⁶ bytes here, as in every table of the scale.
 const MB: f64 = 1e6;
@@ -41,21 +40,7 @@ fn an_idle_instance_is_small() {
 
 #[test]
 fn the_component_imports_wasi_alone() {
-    let wasm = fs::read(dist("ounce.wasm")).expect("it is there");
-    let (mut imports, mut depth) = (Vec::new(), 0);
-    for payload in Parser::new(0).parse_all(&wasm) {
-        match payload.expect("a valid component") {
-            // What is nested imports from the component around it.
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth -= 1,
-            Payload::ComponentImportSection(section) if depth == 0 => {
-                imports.extend(
-                    section.into_iter().map(|import| import.expect("a valid import").name.name.to_owned()),
-                );
-            }
-            _ => {}
-        }
-    }
+    let imports = component_imports("ounce.wasm");
     assert!(imports.iter().any(|name| name.starts_with("wasi:http/types@0.2.")), "{imports:?}");
     let foreign: Vec<_> = imports.iter().filter(|name| !name.starts_with("wasi:")).collect();
     assert!(foreign.is_empty(), "{foreign:?}");

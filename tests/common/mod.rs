@@ -228,3 +228,25 @@ pub fn dist(name: &str) -> PathBuf {
     assert!(path.exists(), "{} is missing: make build", path.display());
     path
 }
+
+/// What a component that `make build` leaves imports, each with its version: `wasi:io/poll@0.2.12`.
+pub fn component_imports(name: &str) -> Vec<String> {
+    use wasmparser::{Parser, Payload};
+
+    let wasm = std::fs::read(dist(name)).expect("it can be read");
+    let (mut imports, mut depth) = (Vec::new(), 0);
+    for payload in Parser::new(0).parse_all(&wasm) {
+        match payload.expect("a valid component") {
+            // What is nested imports from the component around it.
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                imports.extend(
+                    section.into_iter().map(|import| import.expect("a valid import").name.name.to_owned()),
+                );
+            }
+            _ => {}
+        }
+    }
+    imports
+}

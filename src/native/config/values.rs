@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::LogFormat;
+pub use crate::values::{bytes, name};
 
 pub fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "is not an address with a port, such as 0.0.0.0:8080 or [::]:8080".into())
@@ -45,18 +46,6 @@ pub fn workers(text: &str) -> Result<usize, String> {
     }
 }
 
-pub fn bytes(text: &str, least: usize) -> Result<usize, String> {
-    let lower = text.to_ascii_lowercase();
-    let (digits, unit) = match lower.strip_suffix('k') {
-        Some(digits) => (digits, 1024),
-        None => lower.strip_suffix('m').map_or((lower.as_str(), 1), |digits| (digits, 1024 * 1024)),
-    };
-    match digits.parse::<usize>().ok().and_then(|n| n.checked_mul(unit)) {
-        Some(n) if n >= least => Ok(n),
-        _ => Err(format!("is not a size in bytes of at least {least}, such as 4096, 16k or 1m")),
-    }
-}
-
 /// Longer than this is taken for a mistake, and would overflow clocks.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -72,15 +61,6 @@ pub fn time(text: &str, least_ms: u64) -> Result<Duration, String> {
     match time.map(Duration::from_millis) {
         Some(time) if time >= Duration::from_millis(least_ms) && time <= LONGEST => Ok(time),
         _ => Err(format!("is not a time from {least_ms}ms to a week, such as 500ms, 10s or 2m")),
-    }
-}
-
-pub fn name(text: &str) -> Result<String, String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    if !text.is_empty() && text.len() <= 64 && text.chars().all(plain) {
-        Ok(text.into())
-    } else {
-        Err("is not a name of up to 64 letters, digits, '-', '_' or '.'".into())
     }
 }
 

@@ -1,0 +1,48 @@
+//! Settings from Spin's variables: `spin.toml` declares them, `SPIN_VARIABLE_MAX_BODY` and the like set them.
+//!
+//! A variable is asked for when something needs it, and not before: the instance sees one request, and most need
+//! none. There is no start that a mistake could stop, so the default serves, and the instance is not ready.
+
+use once_cell::sync::Lazy;
+use spin_sdk::variables::{self, Error};
+
+use crate::values::{bytes, name};
+
+struct Setting<T> {
+    value: T,
+    valid: bool,
+}
+
+static VARIANT: Lazy<Setting<String>> = Lazy::new(|| read("variant", "spin", name));
+static MAX_BODY: Lazy<Setting<usize>> = Lazy::new(|| read("max_body", "1m", |text| bytes(text, 0)));
+
+pub fn variant() -> &'static str {
+    &VARIANT.value
+}
+
+pub fn max_body() -> usize {
+    MAX_BODY.value
+}
+
+pub fn check() -> Result<(), &'static str> {
+    // Not `&&`: every mistake is logged.
+    if VARIANT.valid & MAX_BODY.valid { Ok(()) } else { Err("misconfigured") }
+}
+
+/// Takes the variable, or the default if it is not set. A mistake is logged once in an instance.
+fn read<T>(variable: &str, default: &str, parse: fn(&str) -> Result<T, String>) -> Setting<T> {
+    let given = match variables::get(variable) {
+        // A manifest need not hand it over, and an empty one counts as unset, as everywhere.
+        Err(Error::Undefined(_)) => Ok(None),
+        Ok(text) if text.is_empty() => Ok(None),
+        Ok(text) => parse(&text).map(Some).map_err(|why| format!("'{text}' {why}")),
+        Err(error) => Err(format!("Spin cannot read it: {error}")),
+    };
+    if let Err(mistake) = &given {
+        let set = format!("SPIN_VARIABLE_{}", variable.to_uppercase());
+        eprintln!("variable {variable}: {mistake}; using {default} until {set} or spin.toml is right");
+    }
+    let valid = given.is_ok();
+    let value = given.ok().flatten().map_or_else(|| parse(default), Ok);
+    Setting { value: value.expect("the default is valid"), valid }
+}

@@ -1,0 +1,22 @@
+//! Values of the settings that every platform has: from text to type. An error completes the sentence "'TEXT' …".
+
+pub fn bytes(text: &str, least: usize) -> Result<usize, String> {
+    let lower = text.to_ascii_lowercase();
+    let (digits, unit) = match lower.strip_suffix('k') {
+        Some(digits) => (digits, 1024),
+        None => lower.strip_suffix('m').map_or((lower.as_str(), 1), |digits| (digits, 1024 * 1024)),
+    };
+    match digits.parse::<usize>().ok().and_then(|n| n.checked_mul(unit)) {
+        Some(n) if n >= least => Ok(n),
+        _ => Err(format!("is not a size in bytes of at least {least}, such as 4096, 16k or 1m")),
+    }
+}
+
+pub fn name(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if !text.is_empty() && text.len() <= 64 && text.chars().all(plain) {
+        Ok(text.into())
+    } else {
+        Err("is not a name of up to 64 letters, digits, '-', '_' or '.'".into())
+    }
+}
