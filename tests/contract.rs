@@ -5,12 +5,12 @@ mod common;
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use common::{Answer, Client, Server, dist};
 use ounce_bench::interrupt::Interrupt;
-use ounce_bench::launch::{self, Context};
+use ounce_bench::launch::{self, Context, Instance};
 use ounce_bench::placement::Placement;
 use ounce_bench::target::{Lack, Target};
 use ounce_bench::{cell, data};
@@ -138,8 +138,8 @@ fn minimal_binary() {
     replay_on_binary("ounce-minimal");
 }
 
-/// Launches a target of the scale, whatever isolates it, and replays. Returns what it printed, unless it was skipped.
-fn replay_on_target(name: &str, skip: fn(&str, &str)) -> Option<String> {
+/// Launches a target of the scale, whatever isolates it; says so when something is missing for that.
+fn start(name: &str, log: &Path, skip: fn(&str, &str)) -> Option<Box<dyn Instance>> {
     let target = Target::read(&data::bench_dir().join("targets").join(name).with_extension("toml"));
     let target = target.expect("shipped targets are valid");
     if let Some(Lack { what, hint }) = launch::missing(&target).into_iter().next() {
@@ -148,10 +148,15 @@ fn replay_on_target(name: &str, skip: fn(&str, &str)) -> Option<String> {
     }
     cell::build(&target).expect("its artefact is made");
     let (placement, interrupt) = (Placement::default(), Interrupt::new());
+    let context = Context { log: Some(log.to_owned()), ..Context::new(&placement, &interrupt) };
+    Some(launch::launch(&target, &context).expect("it gets ready"))
+}
+
+/// Replays on a target. Returns what it printed, unless it was skipped.
+fn replay_on_target(name: &str, skip: fn(&str, &str)) -> Option<String> {
     let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("contract-{name}.log"));
     let _ = fs::remove_file(&log);
-    let context = Context { log: Some(log.clone()), ..Context::new(&placement, &interrupt) };
-    let mut instance = launch::launch(&target, &context).expect("it gets ready");
+    let mut instance = start(name, &log, skip)?;
     replay(instance.address());
     instance.stop().expect("it ends");
     // Dropped, so that all that it printed has been written.
@@ -224,6 +229,11 @@ fn microvm_with_two_cpus() {
 
 #[test]
 fn firecracker() {
+    // It has no emulation to fall back to, as QEMU has.
+    let machine = start("microvm", Path::new("/dev/null"), common::skip);
+    if machine.is_some_and(|machine| machine.emulated()) {
+        return common::skip_absent("the contract on firecracker", "KVM does not run guests here");
+    }
     replay_where_possible("firecracker").inspect(|console| ended_well(console));
 }
 

@@ -26,8 +26,8 @@ use signal_hook::low_level::pipe;
 
 /// Whether this process is the init of a machine, or of a PID namespace.
 pub fn called(program: Option<&OsStr>) -> bool {
-    process::id() == 1
-        && program.and_then(|path| Path::new(path).file_name()).is_some_and(|name| name == "init")
+    let name = program.and_then(|path| Path::new(path).file_name());
+    name.is_some_and(|name| name == "init") && process::id() == 1
 }
 
 /// Serves with `args` and does not return, unless the machine cannot be ended.
