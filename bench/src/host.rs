@@ -37,7 +37,7 @@ pub struct Git {
     pub dirty: bool,
 }
 
-const TOOLS: [(&str, &str); 7] = [
+const TOOLS: [(&str, &str); 11] = [
     ("rustc", "--version"),
     ("cargo", "--version"),
     ("wasmtime", "--version"),
@@ -45,6 +45,10 @@ const TOOLS: [(&str, &str); 7] = [
     ("wrk", "-v"),
     ("nginx", "-v"),
     ("docker", "--version"),
+    ("qemu-system-x86_64", "--version"),
+    ("firecracker", "--version"),
+    ("kraft", "version"),
+    ("spin", "--version"),
 ];
 
 impl Host {
