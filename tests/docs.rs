@@ -8,7 +8,8 @@ use std::process::Command;
 
 use common::Server;
 
-const DOCUMENTS: [&str; 4] = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/METHODOLOGY.md"];
+const DOCUMENTS: [&str; 5] =
+    ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/METHODOLOGY.md", "microvm/README.md"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -34,8 +35,10 @@ fn links(document: &str) -> impl Iterator<Item = &str> {
 }
 
 fn is_path(text: &str) -> bool {
-    let known = ["src/", "tests/", "bench/", "Cargo.toml", "Makefile", "README.md"];
-    known.iter().any(|start| text.starts_with(start)) && !text.contains(' ')
+    let directories = ["src/", "tests/", "bench/", "microvm/"];
+    let files =
+        ["Cargo.toml", "Makefile", "README.md", "Dockerfile", "compose.yaml", "Kraftfile", "spin.toml"];
+    files.contains(&text) || directories.iter().any(|start| text.starts_with(start)) && !text.contains(' ')
 }
 
 #[test]

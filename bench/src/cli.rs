@@ -130,7 +130,17 @@ fn shown(path: &Path) -> PathBuf {
 }
 
 fn report_command(args: &ReportArgs) -> Result<ExitCode> {
-    let record = Record::read(&args.record)?;
+    let mut record = Record::read(&args.record)?;
+    if let Some(name) =
+        args.workload.iter().find(|name| record.workloads.iter().all(|known| known.name != **name))
+    {
+        let known: Vec<&str> = record.workloads.iter().map(|workload| workload.name.as_str()).collect();
+        bail!("{} has no workload {name:?}; it has: {}", args.record.display(), known.join(", "));
+    }
+    if !args.workload.is_empty() {
+        record.workloads.retain(|workload| args.workload.contains(&workload.name));
+        record.cells.retain(|cell| args.workload.contains(&cell.workload));
+    }
     match &args.splice {
         Some(file) => {
             if !record.complete {

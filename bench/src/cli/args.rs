@@ -108,6 +108,9 @@ pub struct RunArgs {
 #[derive(Args)]
 pub struct ReportArgs {
     pub record: PathBuf,
+    /// Only this workload; may be given more than once [default: all]
+    #[arg(long)]
+    pub workload: Vec<String>,
     #[command(flatten)]
     pub output: Output,
     /// Replace what stands between the markers of this file by the table in Markdown
