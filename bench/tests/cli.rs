@@ -200,15 +200,18 @@ fn shipped_data_files_are_right() {
         "docker-minimal",
         "docker-standard",
         "firecracker",
+        "microvm-smp",
         "microvm",
         "minimal",
         "native",
+        "spin",
+        "static",
+        "unikraft",
+        "wasmtime-aot",
+        "wasmtime-reuse",
+        "wasmtime",
     ];
-    assert_eq!(names[..7], expected);
-    assert_eq!(
-        names[7..],
-        ["native", "spin", "static", "unikraft", "wasmtime-aot", "wasmtime-reuse", "wasmtime"]
-    );
+    assert_eq!(names, expected);
     ounce_bench::target::read_dir(&bench.join("peers")).unwrap();
     ounce_bench::workload::read(&bench.join("workloads.toml")).unwrap();
     ounce_bench::gate::Definition::read(&bench.join("gate.toml")).unwrap();
