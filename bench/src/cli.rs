@@ -199,8 +199,12 @@ fn smallest_command(args: &SmallestArgs) -> Result<ExitCode> {
         records_dir: &records_dir(args.place.records_dir.as_deref()),
     };
     let (report, path) = smallest::run(&options, &interrupt)?;
-    let format = if args.markdown { Format::Markdown } else { Format::Terminal };
-    say(&format!("{}\nRecord: {}\n", report.text(format), shown(&path).display()))?;
+    let text = |format| format!("{}\nRecord: {}\n", report.text(format), shown(&path).display());
+    say(&text(if args.markdown { Format::Markdown } else { Format::Terminal }))?;
+    if let Some(file) = args.splice.as_ref().filter(|_| report.found()) {
+        report::splice(file, &text(Format::Markdown))?;
+        say(&format!("spliced into {}\n", file.display()))?;
+    }
     Ok(match (interrupt.is_set(), report.found()) {
         (true, _) => ExitCode::from(EXIT_INTERRUPTED),
         (false, true) => ExitCode::SUCCESS,

@@ -152,6 +152,9 @@ pub struct SmallestArgs {
     /// Print Markdown
     #[arg(long)]
     pub markdown: bool,
+    /// Replace what stands between the markers of this file by the table in Markdown
+    #[arg(long)]
+    pub splice: Option<PathBuf>,
     #[command(flatten)]
     pub place: Place,
 }
