@@ -1,6 +1,7 @@
 //! A small HTTP server with known behaviour, and waiting for conditions with a deadline.
 #![allow(dead_code, unused_imports)] // each test file uses its part
 
+pub mod bench;
 #[path = "../../../tests/common/skip.rs"]
 mod skip;
 
