@@ -230,8 +230,9 @@ impl Process {
 
     /// The end of what the program printed, for an error message.
     pub fn last_words(&self) -> String {
-        let stderr = self.stderr.tail(20);
-        if stderr.is_empty() { self.stdout.tail(20) } else { stderr }
+        // Of a machine one is its guest's console, the other its own complaints.
+        let words = [self.stdout.tail(20), self.stderr.tail(20)];
+        words.into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>().join("\n")
     }
 
     /// Whether the program ended within `timeout`. It stays a zombie, so that `/proc` still tells its CPU time.
