@@ -27,14 +27,19 @@ static KVM_FAILED: AtomicBool = AtomicBool::new(false);
 pub(super) fn boot(
     spawn: impl Fn(&str) -> Result<Spawn, LaunchError>,
 ) -> Result<(Process, bool), LaunchError> {
-    if kvm_is_there() && !KVM_FAILED.load(Ordering::Relaxed) {
+    let try_kvm = kvm_is_there() && !KVM_FAILED.load(Ordering::Relaxed);
+    if try_kvm {
         let process = Process::spawn(&spawn("kvm")?)?;
         if process.stdout().wait_for(FIRST_LINE, |_| Some(())).is_some() {
             return Ok((process, false));
         }
+    }
+    let process = Process::spawn(&spawn("tcg")?)?;
+    // A guest that fails both ways says nothing about KVM.
+    if try_kvm && process.stdout().wait_for(10 * FIRST_LINE, |_| Some(())).is_some() {
         KVM_FAILED.store(true, Ordering::Relaxed);
     }
-    Ok((Process::spawn(&spawn("tcg")?)?, true))
+    Ok((process, true))
 }
 
 /// Whether this user may use KVM.
