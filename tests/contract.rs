@@ -146,7 +146,7 @@ fn start(name: &str, log: &Path, skip: fn(&str, &str)) -> Option<Box<dyn Instanc
         skip(&format!("the contract on {name}"), &format!("missing {what}; get it with: {hint}"));
         return None;
     }
-    cell::build(&target).expect("its artefact is made");
+    cell::build(&target, &Interrupt::new()).expect("its artefact is made");
     let (placement, interrupt) = (Placement::default(), Interrupt::new());
     let context = Context { log: Some(log.to_owned()), ..Context::new(&placement, &interrupt) };
     Some(launch::launch(&target, &context).expect("it gets ready"))

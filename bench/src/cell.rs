@@ -1,14 +1,14 @@
 //! One cell: one target under one workload, from the first start to the last weight.
 
 use std::fs;
-use std::process::{Command, Stdio};
+
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::interrupt::Interrupt;
-use crate::launch::{self, Instance, LaunchError, client};
+use crate::launch::{self, Instance, LaunchError, Process, Spawn, client};
 use crate::load::{self, Outcome, Plan, REQUEST_TIMEOUT, Schedule};
 use crate::placement::Placement;
 use crate::progress::Progress;
@@ -68,6 +68,7 @@ fn start(cell: &mut Cell, target: &Target, settings: &Settings<'_>) -> Result<Bo
             .say(&format!("{} · {}: start {number} of {}", cell.workload, target.name, settings.starts));
         let mut instance = launch::launch(target, &context)?;
         cell.emulated = instance.emulated();
+        cell.forwarded = instance.forwarded();
         let Some(cold_start) = instance.cold_start() else { return Ok(instance) };
         cell.cold_starts_ms.push(cold_start.as_secs_f64() * 1e3);
         if number >= settings.starts {
@@ -119,8 +120,11 @@ fn with_instance(
         .map(|outcome| summary(outcome, &plan, &loaded, cpus(target, settings.placement)));
     cell.samples = loaded.samples;
     cell.samples_error = cell.samples_error.take().or(loaded.error);
-    outcome?;
+    let outcome = outcome?;
     check(instance, settings.interrupt)?;
+    if outcome.requests + outcome.drained == 0 {
+        bail!("no request was answered rightly: {:?}", outcome.errors);
+    }
     say("weighing after the load");
     cell.after = weigh::at_rest(&scope, settings.interrupt).ok();
     check(instance, settings.interrupt)
@@ -182,21 +186,28 @@ fn summary(outcome: &Outcome, plan: &Plan, loaded: &Loaded, server_cpus: f64) ->
 ///
 /// # Errors
 /// With the command and the end of what it printed.
-pub fn build(target: &Target) -> Result<()> {
-    let Some((program, arguments)) = target.build.split_first() else { return Ok(()) };
+pub fn build(target: &Target, interrupt: &Interrupt) -> Result<()> {
+    if target.build.is_empty() {
+        return Ok(());
+    }
     if let Some(dir) = target.artefact.as_ref().and_then(|artefact| artefact.parent()) {
         fs::create_dir_all(target.path(dir)).with_context(|| format!("cannot make {}", dir.display()))?;
     }
     let shown = target.build.join(" ");
-    let mut command = Command::new(program);
-    command.args(arguments).current_dir(target.directory()).stdin(Stdio::null());
-    let output = command.output().with_context(|| format!("cannot run `{shown}`"))?;
-    if !output.status.success() {
-        bail!(
-            "`{shown}` failed ({}):\n{}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr).trim_end()
-        );
+    let spawn = Spawn { workdir: Some(target.directory()), ..Spawn::new(target.build.iter().cloned()) };
+    let mut process = Process::spawn(&spawn)?;
+    loop {
+        match process
+            .wait(Duration::from_millis(100))
+            .with_context(|| format!("cannot wait for `{shown}`"))?
+        {
+            Some(status) if status.success() => return Ok(()),
+            Some(status) => {
+                process.stderr().wait_closed(Duration::from_secs(1));
+                bail!("`{shown}` failed ({status}):\n{}", process.last_words());
+            }
+            None if interrupt.is_set() => return Err(LaunchError::Interrupted.into()),
+            None => {}
+        }
     }
-    Ok(())
 }

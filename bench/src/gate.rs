@@ -92,7 +92,7 @@ pub fn run(options: Options<'_>, interrupt: &Interrupt) -> Result<(Report, PathB
 
 fn measure(report: &mut Report, targets: &[Target], writer: &Writer, interrupt: &Interrupt) -> Result<()> {
     for target in targets {
-        cell::build(target)?;
+        cell::build(target, interrupt)?;
     }
     let definition = report.definition.clone();
     let progress = Progress::new(definition.rounds * targets.len());

@@ -36,7 +36,8 @@ pub fn run(run: &Run<'_>, interrupt: &Interrupt) -> Result<(Record, PathBuf)> {
     let writer = Writer::create(run.records_dir, &record.started, &record.host.label, "")?;
     writer.write(&record)?;
     let progress = Progress::new(run.targets.len() * run.workloads.len());
-    let built: Vec<Option<String>> = run.targets.iter().map(|target| failure(build(target))).collect();
+    let built: Vec<Option<String>> =
+        run.targets.iter().map(|target| failure(build(target, interrupt))).collect();
     record.targets = run.targets.iter().map(described).collect();
     for (round, workload) in run.workloads.iter().enumerate() {
         for (target, failed) in run.targets.iter().zip(&built) {
@@ -101,8 +102,8 @@ fn described(target: &Target) -> TargetRecord {
 }
 
 /// Makes the artefact; a launch says what is missing for that.
-fn build(target: &Target) -> Result<()> {
-    if launch::missing(target).is_empty() { cell::build(target) } else { Ok(()) }
+fn build(target: &Target, interrupt: &Interrupt) -> Result<()> {
+    if launch::missing(target).is_empty() { cell::build(target, interrupt) } else { Ok(()) }
 }
 
 fn failure(result: Result<()>) -> Option<String> {

@@ -67,7 +67,7 @@ pub fn up(store: &Store, target: &Target, port: Option<u16>, interrupt: &Interru
     if let Some(Lack { what, hint }) = launch::missing(target).into_iter().next() {
         return Err(LaunchError::Missing { target: target.name.clone(), what, hint }.into());
     }
-    cell::build(target)?;
+    cell::build(target, interrupt)?;
     let address = free(store, target, port)?;
     store.create()?;
     let keeper = spawn(store, target, address)?;
