@@ -35,13 +35,25 @@ impl Interrupt {
     /// # Errors
     /// When the signal handlers cannot be installed.
     pub fn on_signals() -> io::Result<Self> {
+        Self::on_signals_that(|| std::process::exit(i32::from(EXIT_INTERRUPTED)))
+    }
+
+    /// The same, but more signals than one say nothing new.
+    ///
+    /// # Errors
+    /// When the signal handlers cannot be installed.
+    pub fn on_signals_once() -> io::Result<Self> {
+        Self::on_signals_that(|| {})
+    }
+
+    fn on_signals_that(again: impl Fn() + Send + 'static) -> io::Result<Self> {
         let interrupt = Self::new();
         let seen = interrupt.clone();
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
         thread::Builder::new().name("signals".into()).spawn(move || {
             for _ in signals.forever() {
                 if seen.is_set() {
-                    std::process::exit(i32::from(EXIT_INTERRUPTED));
+                    again();
                 }
                 seen.trigger();
             }

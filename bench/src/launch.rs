@@ -30,6 +30,7 @@ pub use ready::{free_port, until_ready};
 /// Signals for [`Process::signal`].
 pub use rustix::process::Signal;
 
-pub(crate) use network::{ip, tap_owner};
+pub(crate) use docker::docker;
+pub(crate) use network::ip;
 pub(crate) use process::cpu_set;
 pub(crate) use scratch::mark_in;

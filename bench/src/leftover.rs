@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::launch::{Process, Spawn, ip, mark_in, owner, tap_owner};
+use crate::launch::{self, ip, mark_in, owner};
 use crate::pidfd::Held;
 use crate::proc;
 use crate::target::find_program;
@@ -46,7 +46,7 @@ pub enum Leftover {
 pub struct Found {
     pub things: Vec<Leftover>,
     /// Where nobody could look, and why.
-    pub unseen: Option<String>,
+    pub unseen: Option<io::Error>,
 }
 
 /// What scales that are gone have left.
@@ -57,7 +57,7 @@ pub fn find() -> Found {
     };
     let mut things = processes(owner::is_gone);
     things.extend(containers);
-    things.extend(taps());
+    things.extend(taps(owner::is_gone));
     things.extend(directories(owner::is_gone));
     Found { things, unseen }
 }
@@ -68,11 +68,10 @@ pub fn of(mark: &str) -> Vec<Leftover> {
         return Vec::new();
     }
     let is_its = |found: &str| found == mark;
-    let pid = mark.split(':').next().and_then(|pid| pid.parse().ok());
+
     let mut things = processes(is_its);
     things.extend(containers(is_its).unwrap_or_default());
-    let is_its_device = |found: &Leftover| matches!(found, Leftover::Tap { name } if tap_owner(name) == pid);
-    things.extend(taps().into_iter().filter(is_its_device));
+    things.extend(taps(is_its));
     things.extend(directories(is_its));
     things
 }
@@ -94,13 +93,16 @@ fn processes(is_left: impl Fn(&str) -> bool) -> Vec<Leftover> {
 }
 
 /// Containers with the mark. Without an engine there are none; one that does not answer is an error.
-fn containers(is_left: impl Fn(&str) -> bool) -> Result<Vec<Leftover>, String> {
+fn containers(is_left: impl Fn(&str) -> bool) -> io::Result<Vec<Leftover>> {
     let filter = format!("label={}", owner::LABEL);
     let format = format!("{{{{.ID}}}} {{{{.Names}}}} {{{{.Label \"{}\"}}}}", owner::LABEL);
     let words = ["ps", "--all", "--no-trunc", "--filter", &filter, "--format", &format];
-    let Some(listed) = docker(&words).map_err(|error| format!("containers were not looked at: {error}"))?
-    else {
-        return Ok(Vec::new());
+    let listed = match docker(&words) {
+        Ok(Some(listed)) => listed,
+        Ok(None) => return Ok(Vec::new()),
+        Err(error) => {
+            return Err(io::Error::new(error.kind(), format!("containers were not looked at: {error}")));
+        }
     };
     let container = |line: &str| {
         let mut words = line.split(' ');
@@ -110,26 +112,20 @@ fn containers(is_left: impl Fn(&str) -> bool) -> Result<Vec<Leftover>, String> {
     Ok(listed.lines().filter_map(container).collect())
 }
 
-/// What a command of Docker's prints; nothing where there is no engine that would have containers.
+/// What a command of Docker's prints; nothing where there is no Docker.
 fn docker(words: &[&str]) -> io::Result<Option<String>> {
-    let Some(program) = find_program("docker") else { return Ok(None) };
-    let program = program.to_string_lossy();
-    let spawn = Spawn::new([&[&*program], words].concat());
-    let mut process = Process::spawn(&spawn).map_err(io::Error::other)?;
-    let Some(status) = process.wait(PATIENCE)? else {
-        let what = format!("docker did not answer within {PATIENCE:?}");
-        return Err(io::Error::new(io::ErrorKind::TimedOut, what));
-    };
-    let ended = process.stdout().wait_closed(PATIENCE);
-    Ok((status.success() && ended).then(|| process.stdout().text()))
+    if find_program("docker").is_none() {
+        return Ok(None);
+    }
+    launch::docker(words).map(Some)
 }
 
-/// Devices have only the owner's process id in their name: as long as any process has that, it counts as the owner.
-fn taps() -> Vec<Leftover> {
+/// Network devices have the mark as their alias.
+fn taps(is_left: impl Fn(&str) -> bool) -> Vec<Leftover> {
     let entries = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let is_left = |name: &String| tap_owner(name).is_some_and(|pid| !proc::is_running(pid));
-    names.filter(is_left).map(|name| Leftover::Tap { name }).collect()
+    let mark = |entry: &fs::DirEntry| fs::read_to_string(entry.path().join("ifalias")).unwrap_or_default();
+    let left = entries.filter(|entry| is_left(mark(entry).trim()));
+    left.filter_map(|entry| Some(Leftover::Tap { name: entry.file_name().into_string().ok()? })).collect()
 }
 
 /// Scratch directories of this user.
@@ -179,7 +175,11 @@ fn remove_container(id: &str) -> io::Result<()> {
     let (by_id, words) = (format!("id={id}"), ["rm", "--force", "--volumes", id]);
     loop {
         // It fails when the guard of a scale that was just killed is at it, too.
-        docker(&words)?;
+        if let Err(error) = docker(&words)
+            && error.kind() == io::ErrorKind::TimedOut
+        {
+            return Err(error);
+        }
         let left = docker(&["ps", "--all", "--quiet", "--filter", &by_id])?;
         if left.is_some_and(|left| left.trim().is_empty()) {
             return Ok(());

@@ -66,6 +66,9 @@ pub struct Cell {
     /// The guest's instructions were emulated: its speed says nothing about the packaging.
     #[serde(default)]
     pub emulated: bool,
+    /// The guest was reached through a port that QEMU forwards.
+    #[serde(default)]
+    pub forwarded: bool,
     /// From the spawn to the first 200, of every start.
     pub cold_starts_ms: Vec<f64>,
     /// What the service says about itself.

@@ -1,5 +1,6 @@
 //! Down: asks keepers to stop what they keep, makes sure of it, and removes what was left behind.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -51,8 +52,9 @@ pub fn down(store: &Store, targets: &[String], mut say: impl FnMut(&Done)) -> bo
     if targets.is_empty() {
         let found = leftover::find();
         remove(found.things, &mut tell);
-        if let Some(note) = found.unseen {
-            tell(Done::new(note, false));
+        if let Some(error) = found.unseen {
+            // An engine that is not there runs nothing; one that hangs may.
+            tell(Done::new(error.to_string(), error.kind() != io::ErrorKind::TimedOut));
         }
     }
     all_gone
@@ -74,7 +76,7 @@ fn end(store: &Store, state: &State, keeper: Option<&Held>) -> Done {
 
 fn stop(state: &State, keeper: &Held) -> Result<String, String> {
     // A guest is asked on its console first, and then its machine.
-    let patience = 2 * Duration::from_secs(state.stop_timeout_s) + MARGIN;
+    let patience = 2 * Duration::from_secs(state.stop_timeout_s.min(3600)) + MARGIN;
     if keeper.ended(patience) {
         return Ok("stopped".into());
     }

@@ -30,7 +30,8 @@ pub fn keep(store: &Store, source: &Path, address: SocketAddr) -> Result<ExitCod
     let target = Target::read(source)?;
     let Some(log) = store.lock(&target.name)? else { return Ok(ExitCode::from(TAKEN)) };
     log.set_len(0).context("cannot empty the log")?;
-    let interrupt = Interrupt::on_signals().context("cannot watch for signals")?;
+    // A second `down` must not cut off what the first one lets finish.
+    let interrupt = Interrupt::on_signals_once().context("cannot watch for signals")?;
     let mut state = State::starting(&target, address, store);
     store.write(&state)?;
     match live(store, &target, &mut state, &interrupt) {

@@ -89,7 +89,9 @@ impl State {
     /// The keeper, for a signal; nothing when it is gone.
     pub fn held(&self) -> Option<Held> {
         let held = Held::open(proc::identity(self.pid()?)?)?;
-        self.is_kept().then_some(held)
+        // A file can say anything.
+        let is_keeper = proc::command_line(self.pid()?).get(1).is_some_and(|word| word == "keep");
+        (is_keeper && self.is_kept()).then_some(held)
     }
 
     /// The time since the start.
@@ -158,7 +160,10 @@ impl Store {
     pub fn read(&self, target: &str) -> Option<State> {
         let path = self.file(target);
         let understood = match fs::read_to_string(&path) {
-            Ok(text) => serde_json::from_str(&text).map_err(|error| error.to_string()),
+            // What it is about is told by its name alone.
+            Ok(text) => serde_json::from_str(&text)
+                .map(|state: State| State { target: target.to_owned(), ..state })
+                .map_err(|error| error.to_string()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => Err(error.to_string()),
         };
@@ -212,6 +217,9 @@ impl Store {
         let part = self.0.join(format!("{}.part-{}", state.target, std::process::id()));
         let written =
             fs::write(&part, serde_json::to_vec_pretty(state)?).and_then(|()| fs::rename(&part, &path));
+        if written.is_err() {
+            let _ = fs::remove_file(&part);
+        }
         written.with_context(|| format!("cannot write {}", path.display()))
     }
 

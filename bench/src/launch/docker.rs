@@ -4,7 +4,7 @@
 //! by a proxy process, while the gateway's address takes the kernel's way (NAT), as a request from outside does.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::process::{Command, Stdio};
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use std::{fs, io};
@@ -14,7 +14,7 @@ use super::guard::Place;
 use super::instance::{Context, Instance, Launcher};
 use super::local::Local;
 use super::owner;
-use super::process::Process;
+use super::process::{Process, Spawn};
 use super::words::{Words, target_error};
 use crate::cgroup::Cgroup;
 use crate::proc;
@@ -61,7 +61,10 @@ impl Launcher for DockerLauncher {
         let spawn = words.spawn(&command(target, context, address, &container.name), context)?;
         let process = Process::spawn(&spawn)?;
         let local = Local::ready(process, target, address, context, words.scratch);
-        container.made = !matches!(local, Err(LaunchError::Interrupted | LaunchError::NotReady { .. }));
+        container.made = !matches!(
+            local,
+            Err(LaunchError::Interrupted | LaunchError::NotReady { .. } | LaunchError::NotSaid { .. })
+        );
         let local = local?;
         let scope =
             scope(&container.name).map_err(|error| failed("the container cannot be weighed", error))?;
@@ -76,7 +79,8 @@ fn command(target: &Target, context: &Context<'_>, address: SocketAddr, name: &s
     let fixed = [
         ["docker", "run", "--rm"].as_slice(),
         &["--name", name, "--label", &label, "--publish", &publish, "--read-only", "--cap-drop", "ALL"],
-        &["--security-opt", "no-new-privileges"],
+        // The image's health check would be measured, too.
+        &["--security-opt", "no-new-privileges", "--no-healthcheck"],
     ];
     let mut words: Vec<String> = fixed.concat().into_iter().map(String::from).collect();
     let cpus = &context.placement.server_cpus;
@@ -151,18 +155,27 @@ fn proxies(pid: i32) -> Vec<i32> {
         .collect()
 }
 
+/// How long the engine may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Runs a short command of Docker's; what it prints, or the first line of its complaint.
-pub(super) fn docker(words: &[&str]) -> io::Result<String> {
-    let output = Command::new(find_program("docker").ok_or(io::ErrorKind::NotFound)?)
-        .args(words)
-        .stdin(Stdio::null())
-        .output()?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+pub(crate) fn docker(words: &[&str]) -> io::Result<String> {
+    let program = find_program("docker").ok_or(io::ErrorKind::NotFound)?;
+    let spawn = Spawn::new([&[&*program.to_string_lossy()], words].concat());
+    let mut process = Process::spawn(&spawn).map_err(io::Error::other)?;
+    let Some(status) = process.wait(PATIENCE)? else {
+        return Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("docker did not answer within {PATIENCE:?}"),
+        ));
+    };
+    process.stdout().wait_closed(PATIENCE);
+    process.stderr().wait_closed(PATIENCE);
+    if status.success() {
+        return Ok(process.stdout().text().trim().to_owned());
     }
-    let complaint =
-        String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or("docker failed").to_owned();
-    Err(io::Error::other(complaint))
+    let complaint = process.stderr().text();
+    Err(io::Error::other(complaint.lines().next().unwrap_or("docker failed").to_owned()))
 }
 
 /// A container's name, with the duty to remove what bears it.
@@ -179,7 +192,8 @@ impl Container {
     fn new() -> io::Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("ounce-bench-{}-{number}", std::process::id());
+        // Process ids alone return, and other machines' may share the engine.
+        let name = format!("ounce-bench-{}-{number}", owner::mark().replace(':', "."));
         let place = Place::held(&format!("docker rm --force {name}"))?;
         Ok(Self { name, made: false, gone: false, _place: place })
     }

@@ -63,7 +63,7 @@ pub(super) struct Guest {
     /// Machines that are not below the process that was started: found by a word of their command line.
     pub(super) elsewhere: Option<String>,
     /// After the machine: a device in use cannot be removed cleanly.
-    pub(super) _network: Network,
+    pub(super) network: Network,
 }
 
 impl Guest {
@@ -95,6 +95,10 @@ impl Instance for Guest {
 
     fn emulated(&self) -> bool {
         self.emulated
+    }
+
+    fn forwarded(&self) -> bool {
+        matches!(self.network, Network::User(_))
     }
 
     fn check_alive(&mut self) -> Result<(), LaunchError> {

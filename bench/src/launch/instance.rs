@@ -77,6 +77,11 @@ pub trait Instance {
         false
     }
 
+    /// Whether it is reached through a port that QEMU forwards, for want of a network device.
+    fn forwarded(&self) -> bool {
+        false
+    }
+
     /// # Errors
     /// When the instance is no longer running, with its last words.
     fn check_alive(&mut self) -> Result<(), LaunchError>;

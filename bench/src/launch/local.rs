@@ -66,7 +66,7 @@ impl Local {
     ) -> Result<Self, LaunchError> {
         let timeout = Duration::from_secs(target.ready.timeout_s);
         if let Some(words) = &target.ready.console {
-            process.says(words, timeout)?;
+            process.says(words, timeout, context.interrupt)?;
         }
         let address = match &target.address_after {
             Some(marker) => process.address_after(marker, timeout)?,

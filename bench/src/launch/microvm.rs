@@ -56,13 +56,7 @@ impl Launcher for MicrovmLauncher {
             Ok(super::process::Spawn { console: true, ..spawn })
         })?;
         let local = Local::ready(process, target, address, context, words.scratch)?;
-        Ok(Box::new(Guest {
-            local,
-            emulated,
-            end: End::Console(INTERRUPT),
-            elsewhere: None,
-            _network: network,
-        }))
+        Ok(Box::new(Guest { local, emulated, end: End::Console(INTERRUPT), elsewhere: None, network }))
     }
 }
 

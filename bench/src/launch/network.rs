@@ -5,13 +5,15 @@
 //! so slowly (its backlog is 1) that of a burst some wait for seconds.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::error::LaunchError;
 use super::guard::Place;
 use super::instance::Context;
+use super::owner;
 use crate::target::{Target, find_program};
 
 /// The port that the service listens on inside.
@@ -88,21 +90,39 @@ pub(super) struct Tap {
     _place: Place,
 }
 
-/// Devices of the scale are called this, its process id, and a number.
+/// Devices of the scale are called this, its process id, and a number; their alias is its mark.
 const PREFIX: &str = "ounce";
+
+/// How many networks of 4 addresses there are in 198.18.0.0/15, which is reserved for benchmarks (RFC 2544).
+const NETS: u32 = 1 << 15;
 
 impl Tap {
     pub(super) fn new() -> io::Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let (pid, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed) % 16);
-        // A /30 of the networks that are reserved for benchmarks (RFC 2544); by the process id, so that two scales
-        // do not meet.
-        let net = u32::from(Ipv4Addr::new(198, 18, 0, 0)) + (pid % (1 << 11) * 16 + number) * 4;
+        let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+        for _ in 0..NETS {
+            match Self::numbered(NEXT.fetch_add(1, Ordering::Relaxed)) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = error,
+                result => return result,
+            }
+        }
+        Err(last)
+    }
+
+    fn numbered(number: u32) -> io::Result<Self> {
+        let pid = std::process::id();
+        // By the process id, so that two scales seldom ask for the same.
+        let net = u32::from(Ipv4Addr::new(198, 18, 0, 0)) + (pid % (1 << 11) * 16 + number) % NETS * 4;
         let (host, guest) = (Ipv4Addr::from(net + 1), Ipv4Addr::from(net + 2));
-        let name = format!("{PREFIX}{pid}-{number}");
+        let name = format!("{PREFIX}{pid}-{}", number % 100);
+        // Another scale's: the number of its process is the same in another namespace, or its net.
+        if Path::new("/sys/class/net").join(&name).exists() || TcpListener::bind((host, 0)).is_ok() {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
         let place = Place::held(&format!("ip link delete {name}"))?;
         ip(&["tuntap", "add", "dev", &name, "mode", "tap"])?;
         let tap = Self { name, host, guest, _place: place };
+        ip(&["link", "set", &tap.name, "alias", &owner::mark()])?;
         ip(&["address", "add", &format!("{host}/30"), "dev", &tap.name])?;
         ip(&["link", "set", &tap.name, "up"])?;
         // So that nobody asks for it while the guest boots, and then waits a second before asking again.
@@ -127,11 +147,6 @@ impl Drop for Tap {
     }
 }
 
-/// The process id in the name of a device of the scale.
-pub(crate) fn tap_owner(name: &str) -> Option<i32> {
-    name.strip_prefix(PREFIX)?.split_once('-')?.0.parse().ok()
-}
-
 pub(crate) fn ip(words: &[&str]) -> io::Result<()> {
     let program = find_program("ip").ok_or_else(|| io::Error::other("the program ip is missing"))?;
     let output = Command::new(program).args(words).stdin(Stdio::null()).output()?;
@@ -140,17 +155,4 @@ pub(crate) fn ip(words: &[&str]) -> io::Result<()> {
     }
     let complaint = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     Err(io::Error::other(format!("`ip {}`: {complaint}", words.join(" "))))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::tap_owner;
-
-    #[test]
-    fn a_device_names_its_owner() {
-        assert_eq!(tap_owner("ounce4194304-15"), Some(4_194_304));
-        for other in ["ounce0", "ounce-1", "eth0", "tap7-1"] {
-            assert_eq!(tap_owner(other), None, "{other}");
-        }
-    }
 }

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 /// Bytes kept of one stream; a chatty program must not fill the scale's memory.
 const KEPT: usize = 256 * 1024;
 
+/// Bytes of one stream that are written to a log; nor must it fill the disk.
+const LOGGED: usize = 64 * 1024 * 1024;
+
 /// One captured output stream.
 #[derive(Clone)]
 pub struct Output(Arc<Shared>);
@@ -32,11 +35,15 @@ impl Output {
         let output = Output(Arc::default());
         let writer = output.clone();
         thread::spawn(move || {
-            let mut buffer = [0; 4096];
+            let (mut buffer, mut logged) = ([0; 4096], 0);
             while let Ok(n @ 1..) = stream.read(&mut buffer) {
                 writer.push(&buffer[..n]);
-                if let Some(log) = &mut log {
+                if let Some(log) = log.as_mut().filter(|_| logged < LOGGED) {
+                    logged += n;
                     let _ = log.write_all(&buffer[..n]);
+                    if logged >= LOGGED {
+                        let _ = log.write_all(b"\n[more is not kept]\n");
+                    }
                 }
             }
             writer.lock().closed = true;

@@ -21,6 +21,7 @@ use super::error::LaunchError;
 use super::guard::Place;
 use super::output::Output;
 use super::owner;
+use crate::interrupt::Interrupt;
 use crate::proc;
 
 /// How long a program may take to end after SIGTERM before it is killed, unless its target says otherwise.
@@ -124,21 +125,22 @@ impl Process {
     /// # Errors
     /// When the program ends or `timeout` passes before such a line; the error holds the end of its stderr.
     pub fn address_after(&mut self, marker: &str, timeout: Duration) -> Result<SocketAddr, LaunchError> {
-        self.line(marker, timeout, |line| address_in(line, marker))
+        self.line(marker, timeout, &Interrupt::new(), |line| address_in(line, marker))
     }
 
     /// Waits for a line with `words`.
     ///
     /// # Errors
     /// When the program ends or `timeout` passes before such a line; the error holds the end of its stderr.
-    pub fn says(&mut self, words: &str, timeout: Duration) -> Result<(), LaunchError> {
-        self.line(words, timeout, |line| line.contains(words).then_some(()))
+    pub fn says(&mut self, words: &str, timeout: Duration, interrupt: &Interrupt) -> Result<(), LaunchError> {
+        self.line(words, timeout, interrupt, |line| line.contains(words).then_some(()))
     }
 
     fn line<T>(
         &mut self,
         marker: &str,
         timeout: Duration,
+        interrupt: &Interrupt,
         find: impl Fn(&str) -> Option<T> + Copy,
     ) -> Result<T, LaunchError> {
         let until = Instant::now() + timeout;
@@ -150,6 +152,9 @@ impl Process {
                 return Ok(found);
             }
             self.check_alive()?;
+            if interrupt.is_set() {
+                return Err(LaunchError::Interrupted);
+            }
             if Instant::now() >= until {
                 let marker = marker.to_owned();
                 return Err(LaunchError::NotSaid {

@@ -61,13 +61,7 @@ impl Launcher for UnikraftLauncher {
             let local = Local::ready(process, target, address, context, words.scratch)?;
             // The machine that kraft starts is not its child; its forwarded port is nobody else's.
             let (elsewhere, network) = (Some(format!("hostfwd=tcp:{address}-")), Network::User(address));
-            return Ok(Box::new(Guest {
-                local,
-                emulated: false,
-                end: End::Machine,
-                elsewhere,
-                _network: network,
-            }));
+            return Ok(Box::new(Guest { local, emulated: false, end: End::Machine, elsewhere, network }));
         };
         let network = Network::new(target, context)?;
         let address = network.address();
@@ -77,7 +71,7 @@ impl Launcher for UnikraftLauncher {
             Ok(Spawn { console: true, ..spawn })
         })?;
         let local = Local::ready(process, target, address, context, words.scratch)?;
-        Ok(Box::new(Guest { local, emulated, end: End::Machine, elsewhere: None, _network: network }))
+        Ok(Box::new(Guest { local, emulated, end: End::Machine, elsewhere: None, network }))
     }
 }
 

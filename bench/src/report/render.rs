@@ -85,12 +85,18 @@ struct Mark {
     meaning: &'static str,
 }
 
-const MARKS: [Mark; 6] = [
+const MARKS: [Mark; 7] = [
     Mark {
         name: "emulated",
         set: |row| row.emulated,
         meaning: "KVM could not run the guest here, so its instructions were emulated: the row shows that it works, not \
                   how fast or how large, and is not ranked",
+    },
+    Mark {
+        name: "forwarded",
+        set: |row| row.forwarded,
+        meaning: "reached through QEMU's forwarded port, which is slow and may lose connections; as root a guest gets a \
+                  network device",
     },
     Mark {
         name: "unweighed",
@@ -148,7 +154,7 @@ fn cells(row: &Row) -> Vec<String> {
         show(row.p99_ms),
         show(row.cold_start_ms),
         show(row.artefact_mb),
-        row.errors.map_or("–".to_owned(), |errors| number(errors as f64)),
+        row.errors.map_or("–".to_owned(), |errors| errors.to_string()),
         marks.join(", "),
     ]
 }

@@ -48,6 +48,8 @@ pub struct Row {
     pub disturbed: bool,
     /// The guest's instructions were emulated: the figures show that it works, not how fast.
     pub emulated: bool,
+    /// The guest was reached through a port that QEMU forwards.
+    pub forwarded: bool,
     /// Nobody said which process to weigh.
     pub unweighed: bool,
     /// What the kernel charges to its control group: median under load.
@@ -113,6 +115,7 @@ fn row(record: &Record, cell: &Cell) -> Row {
         rate_missed: load.is_some_and(rate_missed),
         disturbed: weighed.is_some_and(|load| load.others_share > DISTURBED),
         emulated: cell.emulated,
+        forwarded: cell.forwarded,
         unweighed: load.is_some() && weighed.is_none(),
         cgroup_loaded: middle(cell.samples.iter().filter_map(|sample| sample.cgroup).collect()),
         missing: cell.missing,
