@@ -143,7 +143,7 @@ fn start(name: &str, log: &Path, skip: fn(&str, &str)) -> Option<Box<dyn Instanc
     let target = Target::read(&data::bench_dir().join("targets").join(name).with_extension("toml"));
     let target = target.expect("shipped targets are valid");
     if let Some(Lack { what, hint }) = launch::missing(&target).into_iter().next() {
-        skip(&format!("the contract on {name}"), &format!("missing {what}; get it with: {hint}"));
+        skip(&format!("the contract on {name}"), &format!("needs {what}: {hint}"));
         return None;
     }
     cell::build(&target, &Interrupt::new()).expect("its artefact is made");

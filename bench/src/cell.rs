@@ -11,6 +11,7 @@ use crate::interrupt::Interrupt;
 use crate::launch::{self, Instance, LaunchError, Process, Spawn, client};
 use crate::load::{self, Outcome, Plan, REQUEST_TIMEOUT, Schedule};
 use crate::placement::Placement;
+use crate::proc;
 use crate::progress::Progress;
 use crate::record::{self, Cell, Latency, Load};
 use crate::stats::ratio;
@@ -93,6 +94,7 @@ fn with_instance(
         Err(_) if scope.roots.is_empty() => {}
         Err(error) => cell.samples_error = Some(format!("{error:#}")),
     }
+    cell.shared = proc::sharer(&proc::tree(&scope.roots)).is_some();
     cell.about = target.about.as_deref().and_then(|path| about(instance, path));
     let expected = load::reference(instance.address(), workload, REQUEST_TIMEOUT)?;
     let mut plan = Plan {

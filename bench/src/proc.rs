@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 
 use serde::{Deserialize, Serialize};
 
@@ -151,6 +152,18 @@ fn strings(pid: i32, file: &str) -> Vec<String> {
     let bytes = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
     let strings = bytes.split(|&byte| byte == 0).filter(|bytes| !bytes.is_empty());
     strings.map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect()
+}
+
+/// The file that a process runs: device and number, which no other file has.
+fn program(pid: i32) -> Option<(u64, u64)> {
+    let file = fs::metadata(format!("/proc/{pid}/exe")).ok()?;
+    Some((file.dev(), file.ino()))
+}
+
+/// Another process that runs the program of one of these: they share its pages, and each has a smaller part.
+pub fn sharer(pids: &[i32]) -> Option<i32> {
+    let programs: Vec<_> = pids.iter().filter_map(|&pid| program(pid)).collect();
+    all().find(|pid| !pids.contains(pid) && program(*pid).is_some_and(|program| programs.contains(&program)))
 }
 
 /// Ends a process at once.

@@ -69,6 +69,9 @@ pub struct Cell {
     /// The guest was reached through a port that QEMU forwards.
     #[serde(default)]
     pub forwarded: bool,
+    /// Another process ran the same program, and so had a part of its pages.
+    #[serde(default)]
+    pub shared: bool,
     /// From the spawn to the first 200, of every start.
     pub cold_starts_ms: Vec<f64>,
     /// What the service says about itself.

@@ -123,7 +123,7 @@ fn search(options: &Options<'_>, target: &Target, interrupt: &Interrupt, progres
         false
     };
     let smallest = match (launch::missing(target).first(), target.limits.memory_mib) {
-        (Some(lack), _) => Err(format!("missing: {}; get it with: {}", lack.what, lack.hint)),
+        (Some(lack), _) => Err(format!("needs {}: {}", lack.what, lack.hint)),
         (_, None) => Err("the target sets no limits.memory_mib to start from".into()),
         (_, Some(configured)) if !holds(configured) => {
             Err(format!("not even {configured} MiB, as configured, hold"))

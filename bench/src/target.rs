@@ -38,6 +38,8 @@ pub struct Target {
     pub manifest: Option<PathBuf>,
     /// `kind = "docker"`: the image, which must be there.
     pub image: Option<String>,
+    /// `kind = "docker"`: the port that the service listens on inside [default: 8080].
+    pub container_port: Option<u16>,
     /// `kind = "microvm"`: which program is the virtual machine.
     pub vmm: Option<Vmm>,
     /// `kind = "microvm"`: an uncompressed kernel (vmlinux).
@@ -221,6 +223,9 @@ impl Target {
         if let Some((key, ..)) = self.keys().iter().find(|(key, set, _)| !set && self.needs(key)) {
             return wrong("kind", format!("kind \"{}\" needs a `{key}`", self.kind.name()));
         }
+        if self.pid.is_some() && self.container.is_some() {
+            return wrong("container", "`pid` and `container` both say what to weigh: give one".into());
+        }
         if self.limits.cpus.is_some_and(|cpus| cpus.is_nan() || cpus <= 0.0)
             || self.limits.memory_mib == Some(0)
         {
@@ -241,13 +246,14 @@ impl Target {
     }
 
     /// Keys that not every kind has: whether each is set, and the kinds that it belongs to.
-    fn keys(&self) -> [(&'static str, bool, &'static [Kind]); 14] {
+    fn keys(&self) -> [(&'static str, bool, &'static [Kind]); 15] {
         use Kind::{Docker, Microvm, Process, Spin, Unikraft, Url, Wasmtime};
         [
             ("command", !self.command.is_empty(), &[Process]),
             ("component", self.component.is_some(), &[Wasmtime]),
             ("manifest", self.manifest.is_some(), &[Spin]),
             ("image", self.image.is_some(), &[Docker]),
+            ("container_port", self.container_port.is_some(), &[Docker]),
             ("vmm", self.vmm.is_some(), &[Microvm]),
             ("kernel", self.kernel.is_some(), &[Microvm]),
             ("initrd", self.initrd.is_some(), &[Microvm, Unikraft]),
@@ -303,12 +309,21 @@ impl Target {
     }
 }
 
-/// Looks a program up on PATH.
+/// Looks a program up on PATH, where administrators have theirs, and where `make setup` puts what it builds.
 pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let places =
         std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into(), "/sbin".into()]);
-    places.map(|dir| dir.join(name)).find(|file| file.is_file())
+    places.chain(cache().map(|cache| cache.join("bin"))).map(|dir| dir.join(name)).find(|file| file.is_file())
+}
+
+/// The cache of `bench/setup.sh`.
+fn cache() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("OUNCE_CACHE").or_else(|| {
+        let caches = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
+        Some(caches.join("ounce"))
+    })
 }
 
 /// Every target in a directory, by name.

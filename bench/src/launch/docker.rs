@@ -21,7 +21,7 @@ use crate::proc;
 use crate::target::{Lack, Target, find_program};
 use crate::weigh::Scope;
 
-/// The port that the service listens on inside.
+/// The port that the service listens on inside, unless the target names another.
 const INSIDE: u16 = 8080;
 
 pub(super) struct DockerLauncher;
@@ -38,12 +38,17 @@ impl Launcher for DockerLauncher {
         }
         match docker(&["image", "inspect", "--format", "{{.Id}}", image]) {
             Ok(_) => Vec::new(),
-            Err(error) if error.to_string().contains("No such image") => {
+            Err(error) if error.to_string().contains("No such image") && image.starts_with("ounce:") => {
                 lack(format!("the image {image}"), "make images")
             }
-            Err(error) => {
-                lack(format!("a Docker daemon that answers ({error})"), "start it: systemctl start docker")
+            Err(error) if error.to_string().contains("No such image") => {
+                lack(format!("the image {image}"), "build it, or docker pull it")
             }
+            Err(error) if error.to_string().contains("permission denied") => lack(
+                "access to the Docker daemon".into(),
+                "run as root, or usermod -aG docker $USER and log in again",
+            ),
+            Err(error) => lack(format!("a Docker daemon that answers ({error})"), "systemctl start docker"),
         }
     }
 
@@ -75,7 +80,7 @@ impl Launcher for DockerLauncher {
 /// `docker run` in the foreground: it hands signals and output on, and ends with the container.
 fn command(target: &Target, context: &Context<'_>, address: SocketAddr, name: &str) -> Vec<String> {
     let label = format!("{}={}", owner::LABEL, owner::mark());
-    let publish = format!("{address}:{INSIDE}");
+    let publish = format!("{address}:{}", target.container_port.unwrap_or(INSIDE));
     let fixed = [
         ["docker", "run", "--rm"].as_slice(),
         &["--name", name, "--label", &label, "--publish", &publish, "--read-only", "--cap-drop", "ALL"],

@@ -16,7 +16,7 @@ pub enum LaunchError {
     NotSaid { command: String, marker: String, output: String },
     #[error("`{command}` did not answer 200 on {url} within {waited:?} (last: {last}){}", quoted(.output))]
     NotReady { command: String, url: String, waited: Duration, last: String, output: String },
-    #[error("target `{target}` needs {what}; get it with: {hint}")]
+    #[error("target `{target}` needs {what}: {hint}")]
     Missing { target: String, what: String, hint: String },
     #[error("target `{target}`: {what}")]
     Target { target: String, what: String },

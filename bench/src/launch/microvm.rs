@@ -34,7 +34,10 @@ impl Launcher for MicrovmLauncher {
             });
         }
         for file in target.kernel.iter().chain(&target.initrd).filter(|file| !target.path(file).exists()) {
-            missing.push(Lack { what: format!("the file {}", file.display()), hint: "make guest".into() });
+            let ours = file.starts_with("dist");
+            let hint =
+                if ours { "make guest".into() } else { format!("named by {}", target.source.display()) };
+            missing.push(Lack { what: format!("the file {}", file.display()), hint });
         }
         missing
     }
@@ -61,8 +64,9 @@ impl Launcher for MicrovmLauncher {
 }
 
 fn command(target: &Target, network: &Network, accelerator: &str) -> Vec<String> {
+    // Relative to the directory in which it runs.
     let path = |path: &Option<std::path::PathBuf>| {
-        target.path(path.as_deref().unwrap_or(Path::new(""))).to_string_lossy().into_owned()
+        path.as_deref().unwrap_or(Path::new("")).to_string_lossy().into_owned()
     };
     let (ram, cpus) = (ram_mib(target), target.limits.cpus.unwrap_or(1.0).ceil());
     // A reset (by a triple fault) ends the machine. QEMU adds where the network device is.

@@ -90,7 +90,7 @@ fn kraft(target: &Target, address: SocketAddr) -> Vec<String> {
 }
 
 fn qemu(target: &Target, kernel: &Path, network: &Network, accelerator: &str) -> Vec<String> {
-    let initrd = target.path(target.initrd.as_deref().unwrap_or(Path::new("")));
+    let initrd = target.initrd.as_deref().unwrap_or(Path::new(""));
     let line = format!(
         "{} vfs.fstab=[\"initrd0:/:extract:::\"] -- /ounce {}",
         network.unikraft(),

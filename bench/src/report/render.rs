@@ -61,7 +61,11 @@ pub fn render(record: &Record, path: &Path, format: Format) -> String {
     // What is missing is so for every workload.
     let first = rows.iter().filter(|row| row.missing && row.workload == rows[0].workload);
     text.push_str(&errors(first, format));
-    text.push_str(&footprint::table(record).map(|table| table.render(format) + "\n").unwrap_or_default());
+    text.push_str(
+        &footprint::table(record)
+            .map(|table| format!("Where the memory is:\n\n{}\n", table.render(format)))
+            .unwrap_or_default(),
+    );
     for Mark { name, set, meaning } in MARKS {
         if rows.iter().any(|row| row.error.is_none() && set(row)) {
             let _ = writeln!(text, "{name}: {meaning}.\n");
@@ -85,7 +89,7 @@ struct Mark {
     meaning: &'static str,
 }
 
-const MARKS: [Mark; 7] = [
+const MARKS: [Mark; 8] = [
     Mark {
         name: "emulated",
         set: |row| row.emulated,
@@ -97,6 +101,12 @@ const MARKS: [Mark; 7] = [
         set: |row| row.forwarded,
         meaning: "reached through QEMU's forwarded port, which is slow and may lose connections; as root a guest gets a \
                   network device",
+    },
+    Mark {
+        name: "shared",
+        set: |row| row.shared,
+        meaning: "another process runs the same program (or shim) and has a part of its pages, so that PSS is too small; \
+                  stop it, as with ounce-bench down",
     },
     Mark {
         name: "unweighed",

@@ -50,6 +50,8 @@ pub struct Row {
     pub emulated: bool,
     /// The guest was reached through a port that QEMU forwards.
     pub forwarded: bool,
+    /// Another process ran the same program, and so had a part of its pages.
+    pub shared: bool,
     /// Nobody said which process to weigh.
     pub unweighed: bool,
     /// What the kernel charges to its control group: median under load.
@@ -116,6 +118,7 @@ fn row(record: &Record, cell: &Cell) -> Row {
         disturbed: weighed.is_some_and(|load| load.others_share > DISTURBED),
         emulated: cell.emulated,
         forwarded: cell.forwarded,
+        shared: cell.shared,
         unweighed: load.is_some() && weighed.is_none(),
         cgroup_loaded: middle(cell.samples.iter().filter_map(|sample| sample.cgroup).collect()),
         missing: cell.missing,
