@@ -91,6 +91,7 @@ test: ## everything that CI runs, from cheap to dear
 	step cargo clippy --locked -p ounce --lib --target wasm32-wasip2 --features spin -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings step cargo doc --locked --workspace --no-deps
 	step $(SETUP) wasmtime
+	step $(SETUP) tracer
 	step $(MAKE) --no-print-directory pack
 	skipped=$$(mktemp)
 	trap 'rm -f "$$skipped"' EXIT

@@ -8,6 +8,7 @@
 #   bench/setup.sh wasmtime   the WASM runtime that is weighed
 #   bench/setup.sh guest      what a microVM boots, in dist/ (microvm/kernel.sh)
 #   bench/setup.sh lints      rustfmt and clippy
+#   bench/setup.sh tracer     strace, where it may be installed: a test looks at system calls
 #   bench/setup.sh cache      where the cache is
 #
 # Settings: OUNCE_CACHE (the cache), OUNCE_TOOLCHAIN_SOURCES (a directory or archive with sources of std),
@@ -362,6 +363,7 @@ case ${1:-} in
     wasmtime) need_rust; wasmtime_usable || locked install-wasmtime ;;
     guest) guest ;;
     lints) need_rust; lints ;;
+    tracer) have strace || install_packages strace || say "no strace: install it to test what Unikraft is asked for" ;;
     cache) echo "$cache" ;;
     *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$self" >&2; exit 64 ;;
 esac
