@@ -95,9 +95,7 @@ fn command(target: &Target, context: &Context<'_>, address: SocketAddr, name: &s
     }
     if let Some(cpus) = target.limits.cpus {
         // Docker refuses more than the machine has.
-        let there =
-            std::thread::available_parallelism().map_or(1.0, |count| count.get() as f64).max(online());
-        words.push(format!("--cpus={}", cpus.min(there)));
+        words.push(format!("--cpus={}", cpus.min(online())));
     }
     if let Some(mib) = target.limits.memory_mib {
         words.extend([format!("--memory={mib}m"), format!("--memory-swap={mib}m")]);

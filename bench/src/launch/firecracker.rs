@@ -2,13 +2,11 @@
 //! root, and KVM, for which there is no substitute.
 
 use std::fs;
-use std::net::SocketAddr;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::error::LaunchError;
-use super::guest::kvm_is_there;
+use super::guest::{End, Guest, kvm_is_there};
 use super::instance::{Context, Instance};
 use super::local::Local;
 use super::microvm::{INTERRUPT, ram_mib, variables};
@@ -17,7 +15,6 @@ use super::process::{Process, Spawn};
 use super::scratch::Scratch;
 use super::words::{Words, target_error};
 use crate::target::{Lack, Target, find_program};
-use crate::weigh::Scope;
 
 pub(super) fn missing() -> Vec<Lack> {
     let lack = |what: &str, hint: &str| Some(Lack { what: what.into(), hint: hint.into() });
@@ -49,7 +46,7 @@ pub(super) fn launch(target: &Target, context: &Context<'_>) -> Result<Box<dyn I
     let process = Process::spawn(&Spawn { console: true, ..spawn })?;
 
     let local = Local::ready(process, target, address, context, Some(scratch))?;
-    Ok(Box::new(Firecracker { local, _network: network }))
+    Ok(Box::new(Guest { local, emulated: false, end: End::Console(INTERRUPT), elsewhere: None, network }))
 }
 
 /// The configuration of the target's file with this launch's files, sizes and addresses.
@@ -68,33 +65,4 @@ fn machine(target: &Target, network: &Network) -> Result<Value, String> {
     machine["machine-config"]["mem_size_mib"] = json!(ram_mib(target));
     machine["machine-config"]["vcpu_count"] = json!(target.limits.cpus.unwrap_or(1.0).ceil() as u64);
     Ok(machine)
-}
-
-struct Firecracker {
-    local: Local,
-    /// After the machine: a device in use cannot be removed cleanly.
-    _network: Network,
-}
-
-impl Instance for Firecracker {
-    fn address(&self) -> SocketAddr {
-        self.local.address()
-    }
-
-    fn scope(&self) -> Scope {
-        self.local.scope()
-    }
-
-    fn cold_start(&self) -> Option<Duration> {
-        self.local.cold_start()
-    }
-
-    fn check_alive(&mut self) -> Result<(), LaunchError> {
-        self.local.check_alive()
-    }
-
-    fn stop(&mut self) -> Result<(), LaunchError> {
-        self.local.type_and_wait(INTERRUPT);
-        self.local.stop()
-    }
 }
