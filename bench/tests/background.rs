@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use common::bench::{Bench, get};
-use common::{Act, alive, ok, serve_on, wait_until};
+use common::{alive, wait_until};
 use ounce_bench::background::Phase;
 use ounce_bench::launch::{Signal, free_port, owner};
 use ounce_bench::proc;
@@ -15,10 +15,7 @@ use ounce_bench::proc;
 /// Not a test: the service that the tests below start, in this same executable.
 #[test]
 fn stub() {
-    let Ok(address) = std::env::var("STUB_LISTEN") else { return };
-    let listener = TcpListener::bind(address).unwrap();
-    println!("stub listening on http://{}", listener.local_addr().unwrap());
-    serve_on(listener, |_| Act::Answer(ok("hello")));
+    common::bench::serve_stub();
 }
 
 #[test]

@@ -3,13 +3,12 @@
 mod common;
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use common::bench::{Bench, get, machine};
-use common::{Act, alive, ok, serve_on, skip, wait_until};
+use common::{alive, skip, wait_until};
 use ounce_bench::launch::{self, Process, Signal, Spawn, owner};
 use ounce_bench::target::Target;
 use ounce_bench::{leftover, proc};
@@ -17,10 +16,7 @@ use ounce_bench::{leftover, proc};
 /// Not a test: the service that the tests below start, in this same executable.
 #[test]
 fn stub() {
-    let Ok(address) = std::env::var("STUB_LISTEN") else { return };
-    let listener = TcpListener::bind(address).unwrap();
-    println!("stub listening on http://{}", listener.local_addr().unwrap());
-    serve_on(listener, |_| Act::Answer(ok("hello")));
+    common::bench::serve_stub();
 }
 
 /// The mark of a process that runs now.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use ounce_bench::background::{State, Store};
 use ounce_bench::launch::{Process, Signal, Spawn};
 use serde_json::Value;
 
-use super::scratch;
+use super::{Act, ok, scratch, serve_on};
 
 /// What was left behind is the whole machine's: tests that leave something, or remove it, take turns.
 pub fn machine() -> MutexGuard<'static, ()> {
@@ -90,4 +90,12 @@ pub fn get(state: &State) -> String {
     let mut answer = [0; 512];
     let length = stream.read(&mut answer).unwrap();
     String::from_utf8_lossy(&answer[..length]).into_owned()
+}
+
+/// The service that tests start in their own executable: serves where STUB_LISTEN says, if it does.
+pub fn serve_stub() {
+    let Ok(address) = std::env::var("STUB_LISTEN") else { return };
+    let listener = TcpListener::bind(address).unwrap();
+    println!("stub listening on http://{}", listener.local_addr().unwrap());
+    serve_on(listener, |_| Act::Answer(ok("hello")));
 }
