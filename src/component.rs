@@ -103,11 +103,13 @@ fn now<F: Future>(future: F) -> F::Output {
 fn request(incoming: IncomingRequest) -> Option<Request<Incoming>> {
     let mut request = Request::new(());
     *request.method_mut() = method(incoming.method())?;
-    *request.uri_mut() = incoming.path_with_query().as_deref().unwrap_or("/").parse().ok()?;
     for (name, value) in incoming.headers().entries() {
         let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
         request.headers_mut().append(name, HeaderValue::from_bytes(&value).ok()?);
     }
+    let target = incoming.path_with_query();
+    let target = target.as_deref().unwrap_or("/");
+    *request.uri_mut() = settings::below_mount(target, request.headers()).parse().ok()?;
     let body = Incoming::new(incoming, request.method(), request.headers());
     Some(request.map(|()| body))
 }

@@ -257,6 +257,20 @@ fn a_mistake_is_logged_and_keeps_the_instance_from_being_ready() {
         .serves_with_defaults_but_is_not_ready("vault is sealed");
 }
 
+/// Spin says in a header what comes after the mount of a route such as `/shop/...`.
+#[test]
+fn below_a_mount_it_answers_as_at_the_root() {
+    let spin = on_wasmtime(Ok("spin"), Ok("1m"));
+    let status = |path: &str, below: &str| {
+        let headers = [("spin-path-info", below)];
+        Client::connect(spin.address).request("GET", path, &headers, b"").status
+    };
+    assert_eq!((status("/shop/livez", "/livez"), status("/shop/livez?x=/y", "/livez")), (200, 200));
+    assert_eq!((status("/livez", "/livez"), status("/livez", "")), (200, 200));
+    // What a client makes up cannot lead elsewhere.
+    assert_eq!((status("/shop", "/livez"), status("/shop/livez", "livez")), (404, 404));
+}
+
 /// A fresh instance serves each request, so what it does not need would cost every time.
 #[test]
 fn light_requests_ask_for_no_variable() {

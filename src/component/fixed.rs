@@ -1,5 +1,7 @@
 //! Settings of a component that imports WASI alone: there is nobody to ask.
 
+use http::HeaderMap;
+
 pub fn variant() -> &'static str {
     "component"
 }
@@ -11,4 +13,9 @@ pub fn max_body() -> usize {
 
 pub fn check() -> Result<(), &'static str> {
     Ok(())
+}
+
+/// Nobody mounts it anywhere but at the root.
+pub fn below_mount<'a>(target: &'a str, _: &HeaderMap) -> &'a str {
+    target
 }

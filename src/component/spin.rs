@@ -3,6 +3,7 @@
 //! A variable is asked for when something needs it, and not before: the instance sees one request, and most need
 //! none. There is no start that a mistake could stop, so the default serves, and the instance is not ready.
 
+use http::HeaderMap;
 use once_cell::sync::Lazy;
 use spin_sdk::variables::{self, Error};
 
@@ -27,6 +28,18 @@ pub fn max_body() -> usize {
 pub fn check() -> Result<(), &'static str> {
     // Not `&&`: every mistake is logged.
     if VARIANT.valid & MAX_BODY.valid { Ok(()) } else { Err("misconfigured") }
+}
+
+/// What of a request's target (path and query) is the service's own: a route such as `/shop/...` mounts it below the
+/// root, and Spin tells in a header what comes after that.
+pub fn below_mount<'a>(target: &'a str, headers: &HeaderMap) -> &'a str {
+    let path = target.split_once('?').map_or(target, |(path, _)| path);
+    let below = headers.get("spin-path-info").and_then(|value| value.to_str().ok());
+    // No header takes a request elsewhere than below its own path.
+    match below.filter(|below| below.starts_with('/')).and_then(|below| path.strip_suffix(below)) {
+        Some(mount) => &target[mount.len()..],
+        None => target,
+    }
 }
 
 /// Takes the variable, or the default if it is not set. A mistake is logged once in an instance.
