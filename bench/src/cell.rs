@@ -1,22 +1,22 @@
 //! One cell: one target under one workload, from the first start to the last weight.
 
 use std::fs;
-
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::interrupt::Interrupt;
-use crate::launch::{self, Instance, LaunchError, Process, Spawn, client};
+use crate::launch::{self, Instance, LaunchError, PageCache, Process, Spawn, client};
 use crate::load::{self, Outcome, Plan, REQUEST_TIMEOUT, Schedule};
+use crate::noise::{self, Reading};
 use crate::placement::Placement;
 use crate::proc;
 use crate::progress::Progress;
-use crate::record::{self, Cell, Latency, Load};
+use crate::record::{self, Cell, Latency, Load, Noise, Rest};
 use crate::stats::ratio;
-use crate::target::Target;
-use crate::weigh::{self, Loaded};
+use crate::target::{Target, find_program};
+use crate::weigh::{self, Loaded, Scope};
 use crate::workload::Workload;
 
 /// How to measure one cell.
@@ -24,9 +24,13 @@ pub struct Settings<'a> {
     pub placement: &'a Placement,
     pub interrupt: &'a Interrupt,
     pub progress: &'a Progress,
-    pub starts: usize,
+    pub round: usize,
+    /// What the page cache holds at each start; the instance of the last one is measured.
+    pub starts: Vec<PageCache>,
     pub warm_up: Duration,
     pub duration: Duration,
+    /// How long after the load to weigh once more.
+    pub rest: Option<Duration>,
     pub connections: usize,
     pub schedule: Schedule,
 }
@@ -36,13 +40,18 @@ pub fn measure(target: &Target, workload: &Workload, settings: &Settings<'_>) ->
     let mut cell = Cell {
         target: target.name.clone(),
         workload: workload.name.clone(),
+        round: settings.round,
         started: record::now(),
         warm_up_s: settings.warm_up.as_secs_f64(),
         ..Cell::default()
     };
+    let before = noise::read(settings.placement);
     if let Err(error) = fill(&mut cell, target, workload, settings) {
         cell.missing = matches!(error.downcast_ref(), Some(LaunchError::Missing { .. }));
         cell.error = Some(format!("{error:#}"));
+    }
+    if let Some(noise) = &mut cell.noise {
+        (noise.before, noise.after) = (before, noise::read(settings.placement));
     }
     cell
 }
@@ -61,22 +70,30 @@ fn fill(cell: &mut Cell, target: &Target, workload: &Workload, settings: &Settin
 
 /// Starts the target as often as asked; the last instance stays.
 fn start(cell: &mut Cell, target: &Target, settings: &Settings<'_>) -> Result<Box<dyn Instance>> {
-    let context = launch::Context::new(settings.placement, settings.interrupt);
+    let mut starts = settings.starts.iter().enumerate();
     loop {
-        let number = cell.cold_starts_ms.len() + 1;
-        settings
-            .progress
-            .say(&format!("{} · {}: start {number} of {}", cell.workload, target.name, settings.starts));
+        let (index, page_cache) = starts.next().context("no start was asked for")?;
+        let (number, of) = (index + 1, settings.starts.len());
+        say(cell, settings, &format!("start {number} of {of}"));
+        let context = launch::Context {
+            page_cache: *page_cache,
+            ..launch::Context::new(settings.placement, settings.interrupt)
+        };
         let mut instance = launch::launch(target, &context)?;
         cell.emulated = instance.emulated();
         cell.forwarded = instance.forwarded();
-        let Some(cold_start) = instance.cold_start() else { return Ok(instance) };
-        cell.cold_starts_ms.push(cold_start.as_secs_f64() * 1e3);
-        if number >= settings.starts {
+        let Some(start) = instance.start() else { return Ok(instance) };
+        cell.starts.push(start);
+        if number == of {
             return Ok(instance);
         }
         instance.stop()?;
     }
+}
+
+fn say(cell: &Cell, settings: &Settings<'_>, what: &str) {
+    let (round, workload, target) = (settings.round + 1, &cell.workload, &cell.target);
+    settings.progress.say(&format!("round {round} · {workload} · {target}: {what}"));
 }
 
 fn with_instance(
@@ -87,49 +104,69 @@ fn with_instance(
     settings: &Settings<'_>,
 ) -> Result<()> {
     let scope = instance.scope();
-    let say = |what: &str| settings.progress.say(&format!("{} · {}: {what}", workload.name, target.name));
-    say("weighing at rest");
+    say(cell, settings, "weighing at rest");
     match weigh::at_rest(&scope, settings.interrupt) {
         Ok(weight) => cell.idle = Some(weight),
         Err(_) if scope.roots.is_empty() => {}
         Err(error) => cell.samples_error = Some(format!("{error:#}")),
     }
-    cell.shared = proc::sharer(&proc::tree(&scope.roots)).is_some();
+    cell.shared = proc::sharer(&scope.processes()).is_some();
     cell.about = target.about.as_deref().and_then(|path| about(instance, path));
-    let expected = load::reference(instance.address(), workload, REQUEST_TIMEOUT)?;
     let mut plan = Plan {
         address: instance.address(),
-        expected,
+        expected: load::reference(instance.address(), workload, REQUEST_TIMEOUT)?,
         connections: settings.connections,
         schedule: settings.schedule,
         duration: settings.warm_up,
         timeout: REQUEST_TIMEOUT,
         cpus: settings.placement.generator_cpus.clone(),
     };
-    say("warming up");
+    say(cell, settings, "warming up");
     let (warm, _) =
         weigh::while_loaded(&scope, settings.placement, settings.interrupt, |stop| load::run(&plan, stop));
     warm?;
     check(instance, settings.interrupt)?;
     plan.duration = settings.duration;
-    say(&format!("load for {:?}", settings.duration));
+    say(cell, settings, &format!("load for {:?}", settings.duration));
+    loaded(cell, &plan, &scope, target, settings)?;
+    check(instance, settings.interrupt)?;
+    say(cell, settings, "weighing after the load");
+    cell.after = weigh::at_rest(&scope, settings.interrupt).ok();
+    if let Some(rest) = settings.rest {
+        say(cell, settings, &format!("at rest for {rest:?}"));
+        settings.interrupt.wait(rest);
+        let weight = weigh::at_rest(&scope, settings.interrupt).ok();
+        cell.rest = weight.map(|weight| Rest { after_s: rest.as_secs_f64(), weight });
+    }
+    check(instance, settings.interrupt)
+}
+
+fn loaded(
+    cell: &mut Cell,
+    plan: &Plan,
+    scope: &Scope,
+    target: &Target,
+    settings: &Settings<'_>,
+) -> Result<()> {
     let (outcome, loaded) =
-        weigh::while_loaded(&scope, settings.placement, settings.interrupt, |stop| load::run(&plan, stop));
+        weigh::while_loaded(scope, settings.placement, settings.interrupt, |stop| load::run(plan, stop));
     cell.sampler_cpu_s = loaded.sampler_cpu_s;
+    let steal_share = ratio(loaded.steal_s, loaded.available_cpu_s).unwrap_or(0.0);
+    cell.noise = Some(Noise { before: Reading::default(), after: Reading::default(), steal_share });
     cell.load = outcome
         .as_ref()
         .ok()
-        .map(|outcome| summary(outcome, &plan, &loaded, cpus(target, settings.placement)));
+        .map(|outcome| summary(outcome, plan, &loaded, cpus(target, settings.placement)));
     cell.samples = loaded.samples;
     cell.samples_error = cell.samples_error.take().or(loaded.error);
     let outcome = outcome?;
-    check(instance, settings.interrupt)?;
-    if outcome.requests + outcome.drained == 0 {
-        bail!("no request was answered rightly: {:?}", outcome.errors);
+    if settings.interrupt.is_set() {
+        return Err(LaunchError::Interrupted.into());
     }
-    say("weighing after the load");
-    cell.after = weigh::at_rest(&scope, settings.interrupt).ok();
-    check(instance, settings.interrupt)
+    if outcome.requests + outcome.drained == 0 {
+        bail!("no request was answered rightly: {}", outcome.errors);
+    }
+    Ok(())
 }
 
 fn check(instance: &mut dyn Instance, interrupt: &Interrupt) -> Result<()> {
@@ -147,7 +184,7 @@ fn about(instance: &dyn Instance, path: &str) -> Option<Value> {
 }
 
 /// How many CPUs the server may use: those of its place, within its own limit.
-fn cpus(target: &Target, placement: &Placement) -> f64 {
+pub(crate) fn cpus(target: &Target, placement: &Placement) -> f64 {
     let place = placement.server_count() as f64;
     target.limits.cpus.map_or(place, |limit| limit.min(place))
 }
@@ -175,6 +212,9 @@ fn summary(outcome: &Outcome, plan: &Plan, loaded: &Loaded, server_cpus: f64) ->
             max_ms: ms(latency.max()),
             quantiles: quantiles.collect(),
         },
+        sent_mean_ms: Some(outcome.sent_mean.as_secs_f64() * 1e3),
+        in_flight: Some(outcome.in_flight),
+        energy_j: loaded.energy_j,
         wall_s: outcome.wall.as_secs_f64(),
         server_cpu_s: loaded.server_cpu_s,
         others_share: ratio(loaded.others_cpu_s, loaded.available_cpu_s).unwrap_or(0.0),
@@ -184,19 +224,23 @@ fn summary(outcome: &Outcome, plan: &Plan, loaded: &Loaded, server_cpus: f64) ->
     }
 }
 
-/// Runs the command that makes a target's artefact, if it has one.
+/// Runs the command that makes a target's artefact, if it has one and nothing is missing for it, which a launch says.
 ///
 /// # Errors
 /// With the command and the end of what it printed.
 pub fn build(target: &Target, interrupt: &Interrupt) -> Result<()> {
-    if target.build.is_empty() {
+    if target.build.is_empty() || !launch::missing(target).is_empty() {
         return Ok(());
     }
     if let Some(dir) = target.artefact.as_ref().and_then(|artefact| artefact.parent()) {
         fs::create_dir_all(target.path(dir)).with_context(|| format!("cannot make {}", dir.display()))?;
     }
     let shown = target.build.join(" ");
-    let spawn = Spawn { workdir: Some(target.directory()), ..Spawn::new(target.build.iter().cloned()) };
+    let mut words = target.build.clone();
+    if let Some(program) = find_program(&words[0]) {
+        words[0] = program.to_string_lossy().into_owned();
+    }
+    let spawn = Spawn { workdir: Some(target.directory()), ..Spawn::new(words) };
     let mut process = Process::spawn(&spawn)?;
     loop {
         match process

@@ -2,6 +2,10 @@
 
 mod args;
 mod background;
+mod compare;
+mod report;
+mod search;
+mod size;
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -12,22 +16,22 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 pub use args::Cli;
-use args::{Command, GateArgs, LoadArgs, Output, ReportArgs, RunArgs, SmallestArgs, Targets};
+use args::{Command, GateArgs, LoadArgs, Output, RunArgs, Targets};
 
 use crate::background::Store;
 use crate::gate;
 use crate::host::Host;
 use crate::interrupt::{EXIT_INTERRUPTED, Interrupt};
-use crate::load::{self, Outcome, Plan, REQUEST_TIMEOUT, Schedule};
+use crate::load::{self, Errors, Little, Outcome, Plan, REQUEST_TIMEOUT, Schedule};
 use crate::placement::Placement;
 use crate::profile::Profile;
 use crate::record::Record;
-use crate::report::{self, Format};
+use crate::report::{Format, Row, render, rows};
 use crate::run::{Run, run};
 use crate::target::{self, Target};
 use crate::weigh::{self, Scope};
-use crate::workload::{self, Body, Workload};
-use crate::{data, doctor, leftover, smallest};
+use crate::workload::{self, Body, Request, Workload};
+use crate::{data, doctor, leftover};
 
 /// Does what the command line asks. The exit status is 0 when something was measured, 130 after Ctrl-C.
 ///
@@ -36,7 +40,8 @@ use crate::{data, doctor, leftover, smallest};
 pub fn execute(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Run(args) => run_command(&args),
-        Command::Report(args) => report_command(&args),
+        Command::Report(args) => report::report_command(&args),
+        Command::Compare(args) => compare::compare_command(&args),
         Command::Up(args) => background::up_command(&args),
         Command::Status(args) => background::status_command(&args),
         Command::Logs(args) => background::logs_command(&args),
@@ -44,14 +49,20 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
         Command::Keep(args) => background::keep_command(&args),
         Command::Doctor(args) => doctor_command(&args),
         Command::Gate(args) => gate_command(&args),
-        Command::Smallest(args) => smallest_command(&args),
+        Command::Saturation(args) => search::saturation_command(&args),
+        Command::Smallest(args) => search::smallest_command(&args),
+        Command::Marginal(args) => search::marginal_command(&args),
+        Command::Size(args) => size::size_command(&args),
         Command::Load(args) => load_command(&args),
     }
 }
 
 fn run_command(args: &RunArgs) -> Result<ExitCode> {
-    let targets = targets(&args.targets)?;
-    let profile = profile(args);
+    let mut targets = targets(&args.targets)?;
+    if args.peers {
+        targets = target::joined(targets, &data::bench_dir().join("peers"))?;
+    }
+    let profile = profile(args)?;
     let workloads = profile.choose(&workloads(args.workloads_file.as_deref())?, &args.workload)?;
     let placement = Placement::here(args.place.server_cpus.as_deref())?;
     let interrupt = Interrupt::on_signals().context("cannot watch for signals")?;
@@ -63,6 +74,7 @@ fn run_command(args: &RunArgs) -> Result<ExitCode> {
         profile: &profile,
         placement: &placement,
         host,
+        drop_caches: args.drop_caches,
         records_dir: &records_dir,
     };
     if let Some(warning) = &placement.warning {
@@ -73,11 +85,11 @@ fn run_command(args: &RunArgs) -> Result<ExitCode> {
     if interrupt.is_set() {
         return Ok(ExitCode::from(EXIT_INTERRUPTED));
     }
-    let measured = report::rows(&record).iter().any(report::Row::measured);
+    let measured = rows(&record).iter().any(Row::measured);
     Ok(if measured { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn profile(args: &RunArgs) -> Profile {
+fn profile(args: &RunArgs) -> Result<Profile> {
     let mut profile = Profile::named(args.profile);
     if let Some(duration) = args.duration {
         profile.duration = duration;
@@ -85,10 +97,15 @@ fn profile(args: &RunArgs) -> Profile {
     if args.connections.is_some() {
         profile.connections = args.connections;
     }
-    if let Some(rate) = args.rate {
-        profile.schedule = Schedule::Open { rate };
+    profile.rounds = args.rounds.unwrap_or(profile.rounds);
+    profile.starts = args.starts.unwrap_or(profile.starts);
+    profile.rest = args.rest.or(profile.rest);
+    profile.schedule = args.pace.schedule(profile.schedule)?;
+    if args.workloads_file.is_some() {
+        // The profile names ours.
+        profile.workloads = &[];
     }
-    profile
+    Ok(profile)
 }
 
 fn workloads(file: Option<&Path>) -> Result<Vec<Workload>> {
@@ -97,7 +114,7 @@ fn workloads(file: Option<&Path>) -> Result<Vec<Workload>> {
 
 fn targets(args: &Targets) -> Result<Vec<Target>> {
     let dir = args.targets_dir.clone().unwrap_or_else(|| data::bench_dir().join("targets"));
-    target::select(&dir, &args.target)
+    target::select(&dir, &data::bench_dir().join("peers"), &args.target)
 }
 
 fn records_dir(given: Option<&Path>) -> PathBuf {
@@ -106,19 +123,26 @@ fn records_dir(given: Option<&Path>) -> PathBuf {
 
 fn rendered(record: &Record, path: &Path, output: &Output) -> Result<String> {
     if output.json {
-        let summary = serde_json::json!({
-            "record": path,
-            "complete": record.complete,
-            "started": record.started,
-            "profile": record.profile,
-            "host": record.host,
-            "placement": record.placement,
-            "rows": report::rows(record),
-        });
-        return Ok(serde_json::to_string_pretty(&summary)? + "\n");
+        return Ok(serde_json::to_string_pretty(&summary(record, path))? + "\n");
+    }
+    if output.csv {
+        return crate::report::csv(&[(record, path)]);
     }
     let format = if output.markdown { Format::Markdown } else { Format::Terminal };
-    Ok(report::render(record, &shown(path), format))
+    Ok(render(record, &shown(path), format))
+}
+
+/// A report as JSON.
+fn summary(record: &Record, path: &Path) -> serde_json::Value {
+    serde_json::json!({
+        "record": path,
+        "complete": record.complete,
+        "started": record.started,
+        "profile": record.profile,
+        "host": record.host,
+        "placement": record.placement,
+        "rows": rows(record),
+    })
 }
 
 /// A path as a reader of the project would write it.
@@ -127,31 +151,6 @@ fn shown(path: &Path) -> PathBuf {
     let bench = std::path::absolute(data::bench_dir()).unwrap_or_default();
     let relative = bench.parent().and_then(|project| absolute.strip_prefix(project).ok());
     relative.unwrap_or(path).to_owned()
-}
-
-fn report_command(args: &ReportArgs) -> Result<ExitCode> {
-    let mut record = Record::read(&args.record)?;
-    if let Some(name) =
-        args.workload.iter().find(|name| record.workloads.iter().all(|known| known.name != **name))
-    {
-        let known: Vec<&str> = record.workloads.iter().map(|workload| workload.name.as_str()).collect();
-        bail!("{} has no workload {name:?}; it has: {}", args.record.display(), known.join(", "));
-    }
-    if !args.workload.is_empty() {
-        record.workloads.retain(|workload| args.workload.contains(&workload.name));
-        record.cells.retain(|cell| args.workload.contains(&cell.workload));
-    }
-    match &args.splice {
-        Some(file) => {
-            if !record.complete {
-                bail!("{} is incomplete: splice one that ran to its end", args.record.display());
-            }
-            report::splice(file, &report::render(&record, &shown(&args.record), Format::Markdown))?;
-            say(&format!("spliced {} into {}\n", args.record.display(), file.display()))?;
-        }
-        None => say(&rendered(&record, &args.record, &args.output)?)?,
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn doctor_command(args: &Targets) -> Result<ExitCode> {
@@ -181,55 +180,17 @@ fn gate_command(args: &GateArgs) -> Result<ExitCode> {
     })
 }
 
-fn smallest_command(args: &SmallestArgs) -> Result<ExitCode> {
-    let known = workloads(args.workloads_file.as_deref())?;
-    let workload = known.iter().find(|workload| workload.name == args.workload);
-    let workload = workload.with_context(|| format!("no workload {:?}", args.workload))?;
-    // Asked for all, it takes those that have a limit to search.
-    let mut targets = targets(&args.targets)?;
-    targets.retain(|target| !args.targets.target.is_empty() || target.limits.memory_mib.is_some());
-    let interrupt = Interrupt::on_signals().context("cannot watch for signals")?;
-    let options = smallest::Options {
-        targets: &targets,
-        workload,
-        connections: args.connections.unwrap_or(workload.connections),
-        duration: args.duration,
-        placement: &Placement::here(args.place.server_cpus.as_deref())?,
-        host: Host::here(args.place.host_label.as_deref()),
-        records_dir: &records_dir(args.place.records_dir.as_deref()),
-    };
-    let (report, path) = smallest::run(&options, &interrupt)?;
-    let text = |format| format!("{}\nRecord: {}\n", report.text(format), shown(&path).display());
-    say(&text(if args.markdown { Format::Markdown } else { Format::Terminal }))?;
-    if let Some(file) = args.splice.as_ref().filter(|_| report.found()) {
-        report::splice(file, &text(Format::Markdown))?;
-        say(&format!("spliced into {}\n", file.display()))?;
-    }
-    Ok(match (interrupt.is_set(), report.found()) {
-        (true, _) => ExitCode::from(EXIT_INTERRUPTED),
-        (false, true) => ExitCode::SUCCESS,
-        (false, false) => ExitCode::FAILURE,
-    })
-}
-
 fn load_command(args: &LoadArgs) -> Result<ExitCode> {
     let (address, path) = split_url(&args.url)?;
-    let workload = Workload {
-        name: "load".into(),
-        summary: String::new(),
-        method: "GET".into(),
-        path,
-        connections: args.connections.max(1),
-        status: 200,
-        body: if args.any_body { Body::Any } else { Body::Same },
-    };
+    let body = if args.any_body { Body::Any } else { Body::Same };
+    let workload = Workload::of("load", args.connections, Request { body, ..Request::get(&path) });
     let interrupt = Interrupt::on_signals().context("cannot watch for signals")?;
     let placement = Placement::here(args.server_cpus.as_deref())?;
     let plan = Plan {
         address,
         expected: load::reference(address, &workload, REQUEST_TIMEOUT)?,
         connections: workload.connections,
-        schedule: args.rate.map_or(Schedule::Closed, |rate| Schedule::Open { rate }),
+        schedule: args.pace.schedule(Schedule::Closed)?,
         duration: args.duration,
         timeout: REQUEST_TIMEOUT,
         cpus: placement.generator_cpus.clone(),
@@ -237,29 +198,52 @@ fn load_command(args: &LoadArgs) -> Result<ExitCode> {
     let (outcome, _) =
         weigh::while_loaded(&Scope::default(), &placement, &interrupt, |stop| load::run(&plan, stop));
     let outcome = outcome?;
-    say(&spoken(&outcome))?;
+    say(&spoken(&plan, &outcome, &outcome.littles_law(&plan)))?;
     Ok(if interrupt.is_set() { ExitCode::from(EXIT_INTERRUPTED) } else { ExitCode::SUCCESS })
 }
 
-fn spoken(outcome: &Outcome) -> String {
+/// Bodies that differ are the service's nature more often than its fault.
+fn hint(outcome: &Outcome) -> &'static str {
+    if outcome.errors.body > 0 {
+        "             (bodies that differ from the first: where they may, say --any-body)\n"
+    } else {
+        ""
+    }
+}
+
+/// How many, and of which kinds.
+fn told(errors: &Errors) -> String {
+    match errors.total() {
+        0 => "0".into(),
+        total => format!("{total} ({errors})"),
+    }
+}
+
+fn spoken(plan: &Plan, outcome: &Outcome, law: &Little) -> String {
     let at = |quantile| outcome.latency.value_at_quantile(quantile) as f64 / 1e6;
     let answered = (outcome.requests + outcome.drained).max(1) as f64;
-    let errors = outcome.errors.by_kind();
-    let errors: Vec<_> = errors.iter().filter(|(_, count)| *count > 0).collect();
-    let errors: Vec<String> = errors.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
     format!(
-        "requests/s   {:.0}\n\
-         latency      p50 {:.3} ms, p99 {:.3} ms, p99.9 {:.3} ms, max {:.3} ms\n\
+        "load         {}, {} connections\n\
+         requests/s   {:.0}\n\
+         latency      p50 {:.3} ms, p90 {:.3} ms, p99 {:.3} ms, p99.9 {:.3} ms, max {:.3} ms\n\
+         in flight    {:.3}, by rate × latency {:.3}{}\n\
          generator    {:.2} µs CPU/request, {:.0} % busy\n\
-         errors       {}\n",
+         errors       {}\n{}",
+        plan.schedule,
+        plan.connections,
         outcome.per_second(),
         at(0.5),
+        at(0.9),
         at(0.99),
         at(0.999),
         at(1.0),
+        law.expected,
+        law.found,
+        if law.holds() { "" } else { ": Little's law is violated, the figures are not those of this load" },
         outcome.cpu.as_secs_f64() * 1e6 / answered,
         outcome.busy() * 100.0,
-        if errors.is_empty() { "0".into() } else { errors.join(", ") }
+        told(&outcome.errors),
+        hint(outcome),
     )
 }
 

@@ -28,9 +28,15 @@ pub fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T> {
 
 /// The error for a value that is well-formed TOML and still wrong: names the line where `key` is set.
 pub fn invalid(path: &Path, key: &str, what: &str) -> anyhow::Error {
+    invalid_value(path, key, "", what)
+}
+
+/// The same where `key` is set more than once, to different values.
+pub fn invalid_value(path: &Path, key: &str, value: &str, what: &str) -> anyhow::Error {
     let text = fs::read_to_string(path).unwrap_or_default();
     let sets = |line: &str| {
-        line.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='))
+        let rest = line.trim_start().strip_prefix(key).and_then(|rest| rest.trim_start().strip_prefix('='));
+        rest.is_some_and(|rest| rest.contains(value))
     };
     let line = text.lines().position(sets).map_or(1, |index| index + 1);
     anyhow!("{}:{line}: {what}", path.display())

@@ -204,7 +204,7 @@ impl Report {
                 of(|m| m.get(Metric::CpuUsPerReq)),
                 of(|m| m.get(Metric::PssIdleMb)),
                 of(|m| m.get(Metric::PssLoadedMb)),
-                of(|m| m.generator_cpu_us_per_req),
+                of(|m| m.get(Metric::GeneratorCpuUsPerReq)),
             ]
         };
         let rows = self.definition.subjects.iter().map(row).collect();

@@ -37,13 +37,15 @@ pub struct Git {
     pub dirty: bool,
 }
 
-const TOOLS: [(&str, &str); 11] = [
+const TOOLS: [(&str, &str); 13] = [
     ("rustc", "--version"),
     ("cargo", "--version"),
     ("wasmtime", "--version"),
     ("cc", "--version"),
     ("wrk", "-v"),
     ("nginx", "-v"),
+    ("go", "version"),
+    ("node", "--version"),
     ("docker", "--version"),
     ("qemu-system-x86_64", "--version"),
     ("firecracker", "--version"),

@@ -1,4 +1,5 @@
-//! What was left behind: processes, containers, network devices and directories of scales that are gone.
+//! What was left behind: processes, containers, control groups, network devices and directories of scales that are
+//! gone.
 //!
 //! A scale that is killed has a guard, which may be killed, too. Nothing here is found by a name that somebody else
 //! might use: a mark tells whose it is (see [`owner`]), and its owner must have ended.
@@ -12,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::launch::{self, ip, mark_in, owner};
+use crate::cgroup::Cgroup;
+use crate::launch::{self, end_group, ip, owner};
 use crate::pidfd::Held;
 use crate::proc;
 use crate::target::find_program;
@@ -39,6 +41,10 @@ pub enum Leftover {
     Directory {
         path: PathBuf,
     },
+    /// A control group.
+    Group {
+        cgroup: Cgroup,
+    },
 }
 
 /// Everything left behind that can be seen from here.
@@ -59,6 +65,7 @@ pub fn find() -> Found {
     things.extend(containers);
     things.extend(taps(owner::is_gone));
     things.extend(directories(owner::is_gone));
+    things.extend(groups(owner::is_gone));
     Found { things, unseen }
 }
 
@@ -73,6 +80,7 @@ pub fn of(mark: &str) -> Vec<Leftover> {
     things.extend(containers(is_its).unwrap_or_default());
     things.extend(taps(is_its));
     things.extend(directories(is_its));
+    things.extend(groups(is_its));
     things
 }
 
@@ -134,9 +142,17 @@ fn directories(is_left: impl Fn(&str) -> bool) -> Vec<Leftover> {
     let entries = fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();
     entries
         .filter(|entry| entry.metadata().is_ok_and(|data| data.is_dir() && data.uid() == user))
-        .filter(|entry| entry.file_name().to_str().and_then(mark_in).is_some_and(|mark| is_left(&mark)))
+        .filter(|entry| {
+            entry.file_name().to_str().and_then(owner::mark_in).is_some_and(|mark| is_left(&mark))
+        })
         .map(|entry| Leftover::Directory { path: entry.path() })
         .collect()
+}
+
+/// Control groups are named after their owners.
+fn groups(is_left: impl Fn(&str) -> bool) -> Vec<Leftover> {
+    let found = Cgroup::named(|name| owner::mark_in(name).is_some_and(|mark| is_left(&mark)));
+    found.into_iter().map(|cgroup| Leftover::Group { cgroup }).collect()
 }
 
 impl Leftover {
@@ -149,6 +165,7 @@ impl Leftover {
             Leftover::Process { identity, mark, .. } => end(*identity, mark),
             Leftover::Container { id, .. } => remove_container(id),
             Leftover::Tap { name } => remove_tap(name),
+            Leftover::Group { cgroup } => end_group(cgroup),
             Leftover::Directory { path } => match fs::remove_dir_all(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
                 _ => Ok(()),
@@ -215,6 +232,7 @@ impl fmt::Display for Leftover {
                 write!(f, "container {name} ({})", id.get(..12).unwrap_or(id))
             }
             Leftover::Tap { name } => write!(f, "network device {name}"),
+            Leftover::Group { cgroup } => write!(f, "control group {}", cgroup.directory().display()),
             Leftover::Directory { path } => write!(f, "directory {}", path.display()),
         }
     }

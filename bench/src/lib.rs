@@ -7,6 +7,7 @@ pub mod cli;
 
 pub mod data;
 pub mod profile;
+pub mod slo;
 pub mod target;
 pub mod workload;
 
@@ -16,7 +17,7 @@ pub mod placement;
 pub mod progress;
 
 pub mod run;
-pub mod smallest;
+pub mod search;
 
 pub mod cell;
 
@@ -25,13 +26,17 @@ pub mod load;
 pub mod weigh;
 
 pub mod cgroup;
+pub mod energy;
+pub mod noise;
 pub mod pidfd;
 pub mod proc;
 pub mod stats;
 
 pub mod background;
+pub mod compare;
 pub mod doctor;
 pub mod gate;
 pub mod leftover;
 pub mod record;
 pub mod report;
+pub mod size;

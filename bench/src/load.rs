@@ -3,8 +3,12 @@
 //! Schedule, duration and deadline are values of the one loop in `engine`; every response is checked in
 //! `response`. A request on the hot path is one `write`, one `read` and one comparison, and allocates nothing.
 
+mod alarm;
 mod connection;
 mod engine;
+mod flight;
+mod little;
+mod mix;
 mod outcome;
 mod reference;
 mod response;
@@ -17,9 +21,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+pub use little::{Flow, Little, littles_law};
 pub use outcome::{Errors, Outcome};
-pub use reference::{Expected, reference};
+pub use reference::{Exchange, Expected, reference};
 pub use response::COMPARED;
+use schedule::Part;
 pub use schedule::Schedule;
 
 use crate::placement;
@@ -48,10 +54,11 @@ pub struct Plan {
 /// # Errors
 /// When the loop cannot be set up (no descriptors left); what the server does wrong is counted instead.
 pub fn run(plan: &Plan, stop: &AtomicBool) -> Result<Outcome> {
-    let threads = plan.cpus.len().clamp(1, plan.connections.max(1));
-    let shares = (0..threads).map(|index| share(plan, index, threads));
+    let of = plan.cpus.len().clamp(1, plan.connections.max(1));
+    let parts = (0..of).map(|index| Part { index, of });
     let outcomes: Vec<Result<Outcome>> = thread::scope(|scope| {
-        let workers: Vec<_> = shares.map(|share| scope.spawn(move || engine::run(&share, stop))).collect();
+        let work = |part| scope.spawn(move || engine::run(&share(plan, part), part, stop));
+        let workers: Vec<_> = parts.map(work).collect();
         workers
             .into_iter()
             .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
@@ -68,15 +75,11 @@ pub fn run(plan: &Plan, stop: &AtomicBool) -> Result<Outcome> {
     sum.context("no generator thread ran")
 }
 
-/// The part of the plan that one thread does.
-fn share(plan: &Plan, index: usize, threads: usize) -> Plan {
-    let connections = plan.connections / threads + usize::from(index < plan.connections % threads);
-    let schedule = match plan.schedule {
-        Schedule::Open { rate } => Schedule::Open { rate: rate / threads as f64 },
-        Schedule::Closed => Schedule::Closed,
-    };
+/// What of the plan one thread does; its part of the schedule is the schedule's affair.
+fn share(plan: &Plan, Part { index, of }: Part) -> Plan {
+    let connections = plan.connections / of + usize::from(index < plan.connections % of);
     let cpus = plan.cpus.get(index).copied().into_iter().collect();
-    Plan { connections, schedule, cpus, ..plan.clone() }
+    Plan { connections, cpus, ..plan.clone() }
 }
 
 fn pin(plan: &Plan) -> Result<()> {

@@ -45,10 +45,12 @@ impl Memory {
 /// # Errors
 /// When the file cannot be read (no permission, no such process) or has no `Pss:` line.
 pub fn memory(pid: i32) -> io::Result<Memory> {
-    let path = format!("/proc/{pid}/smaps_rollup");
-    let text = fs::read_to_string(&path)
-        .map_err(|e| io::Error::new(e.kind(), format!("cannot read {path}: {e}")))?;
-    Memory::parse(&text).ok_or_else(|| io::Error::other(format!("{path} has no Pss line")))
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    Memory::parse(&text).ok_or_else(|| io::Error::other("it has no Pss line"))
+}
+
+fn named(pid: i32, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot read /proc/{pid}/smaps_rollup: {error}"))
 }
 
 /// The sum over processes. One that has ended meanwhile counts nothing; any other failure is an error,
@@ -65,11 +67,41 @@ pub fn memory_of(pids: &[i32]) -> io::Result<Memory> {
                 sum.add(memory);
                 weighed += 1;
             }
-            Err(_) if stat(pid).is_none_or(|stat| stat.state == 'Z') => {}
-            Err(error) => return Err(error),
+            Err(_) if stat(pid).is_none_or(|stat| stat.is_ending()) => {}
+            Err(error) => return Err(named(pid, &error)),
         }
     }
     if weighed == 0 { Err(io::Error::other("no process is left to weigh")) } else { Ok(sum) }
+}
+
+/// The part of a virtual machine's PSS that is the RAM of its guest: the mapping that is exactly as large as the RAM is
+/// configured, writable, and no ordinary file. Nothing where there is none.
+pub fn guest_ram(pid: i32, ram: u64) -> Option<u64> {
+    parse_guest_ram(&fs::read_to_string(format!("/proc/{pid}/smaps")).ok()?, ram)
+}
+
+fn parse_guest_ram(smaps: &str, ram: u64) -> Option<u64> {
+    let is_ram = |heading: &str| {
+        let mut words = heading.split_whitespace();
+        let (first, last) = words.next()?.split_once('-')?;
+        let size = u64::from_str_radix(last, 16).ok()?.checked_sub(u64::from_str_radix(first, 16).ok()?)?;
+        let writable = words.next()?.starts_with("rw-");
+        let name = words.nth(3).unwrap_or_default();
+        let shared = ["/memfd:", "/dev/zero", "/anon_hugepage", "[anon"];
+        let anonymous = name.is_empty() || shared.iter().any(|known| name.starts_with(known));
+        Some(size == ram && writable && anonymous)
+    };
+    let (mut inside, mut largest) = (false, None);
+    for line in smaps.lines() {
+        // A field has a colon after its first word.
+        if line.split(' ').next().is_some_and(|word| !word.ends_with(':')) {
+            inside = is_ram(line).unwrap_or(false);
+        } else if let Some(rest) = line.strip_prefix("Pss:").filter(|_| inside) {
+            // A small guest may be as large as a thread's stack, which is hardly touched.
+            largest = largest.max(rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+        }
+    }
+    largest.map(|kilobytes| kilobytes * 1024)
 }
 
 /// CPU time in seconds that the processes have used, with that of their ended children.
@@ -85,13 +117,27 @@ pub fn busy_seconds(cpus: &[usize]) -> f64 {
 }
 
 fn parse_busy(stat: &str, cpus: &[usize]) -> f64 {
+    // user nice system idle iowait irq softirq steal; what follows is contained in these.
+    sum_ticks(stat, cpus, |ticks| Some(ticks.iter().take(8).sum::<f64>() - ticks.get(3)? - ticks.get(4)?))
+}
+
+/// Seconds since boot that the hypervisor gave to others while these CPUs (all, if none is named) had work.
+pub fn steal_seconds(cpus: &[usize]) -> f64 {
+    parse_steal(&fs::read_to_string("/proc/stat").unwrap_or_default(), cpus)
+        / rustix::param::clock_ticks_per_second() as f64
+}
+
+fn parse_steal(stat: &str, cpus: &[usize]) -> f64 {
+    sum_ticks(stat, cpus, |ticks| ticks.get(7).copied())
+}
+
+/// The sum of something about each CPU in `/proc/stat`.
+fn sum_ticks(stat: &str, cpus: &[usize], of: impl Fn(&[f64]) -> Option<f64>) -> f64 {
     let ticks = |line: &str| -> Option<f64> {
         let mut words = line.strip_prefix("cpu")?.split_whitespace();
         let cpu: usize = words.next()?.parse().ok()?;
         let ticks: Vec<f64> = words.filter_map(|word| word.parse().ok()).collect();
-        // user nice system idle iowait irq softirq steal; what follows is contained in these.
-        let busy: f64 = ticks.iter().take(8).sum::<f64>() - ticks.get(3)? - ticks.get(4)?;
-        (cpus.is_empty() || cpus.contains(&cpu)).then_some(busy)
+        (cpus.is_empty() || cpus.contains(&cpu)).then(|| of(&ticks))?
     };
     stat.lines().filter(|line| !line.starts_with("cpu ")).filter_map(ticks).sum()
 }
@@ -178,11 +224,21 @@ pub fn name(pid: i32) -> Option<String> {
     Some(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end().to_owned())
 }
 
+/// Set while a process gives back what it has, which is before it is a zombie (`PF_EXITING` of the kernel's sched.h).
+const EXITING: u64 = 4;
+
 struct Stat {
     state: char,
+    flags: u64,
     parent: i32,
     ticks: u64,
     started: u64,
+}
+
+impl Stat {
+    fn is_ending(&self) -> bool {
+        self.state == 'Z' || self.flags & EXITING != 0
+    }
 }
 
 fn stat(pid: i32) -> Option<Stat> {
@@ -195,6 +251,7 @@ fn parse_stat(text: &str) -> Option<Stat> {
     let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
     Some(Stat {
         state: fields.first()?.chars().next()?,
+        flags: number(6)?,
         parent: fields.get(1)?.parse().ok()?,
         ticks: number(11)? + number(12)? + number(13)? + number(14)?,
         started: number(19)?,
@@ -246,6 +303,44 @@ mod tests {
             (parse_busy(stat, &[0]), parse_busy(stat, &[1]), parse_busy(stat, &[])),
             (63.0, 100.0, 163.0)
         );
+        assert_eq!(
+            (parse_steal(stat, &[0]), parse_steal(stat, &[1]), parse_steal(stat, &[])),
+            (32.0, 0.0, 32.0)
+        );
+    }
+
+    #[test]
+    fn guest_ram_is_told_from_stacks_code_and_files() {
+        let mapping = |range: &str, rest: &str, pss: u64| {
+            format!("{range} {rest}\nSize: 1 kB\nPss: {pss} kB\nPss_Dirty: 9 kB\nVmFlags: rd wr\n")
+        };
+        let machine = [
+            mapping("400000-1800000", "r-xp 00000000 fe:00 7    /usr/bin/qemu", 1),
+            mapping("2000000-3400000", "---p 00000000 00:00 0 ", 2),
+            mapping("4000000-5400000", "rwxp 00000000 00:00 0 ", 32768),
+            mapping("6000000-7400000", "rw-p 00000000 00:00 0 ", 8),
+            mapping("8000000-9400000", "rw-p 00000000 00:00 0 ", 4096),
+            mapping("a000000-b400000", "rw-p 00000000 fe:00 9    /var/disk image", 8192),
+            mapping("c000000-c100000", "rw-p 00000000 00:00 0 [heap]", 16384),
+        ];
+        assert_eq!(parse_guest_ram(&machine.concat(), 20 << 20), Some(4096 << 10));
+        assert_eq!(parse_guest_ram(&machine.concat(), 21 << 20), None);
+        let shared = mapping("8000000-9400000", "rw-s 00000000 00:01 2048 /memfd:guest_mem (deleted)", 77);
+        assert_eq!(parse_guest_ram(&shared, 20 << 20), Some(77 << 10));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_an_error_and_not_zero() {
+        let me = std::process::id().cast_signed();
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let dead = child.id().cast_signed();
+        child.wait().unwrap();
+        assert!(memory_of(&[dead]).is_err() && memory_of(&[]).is_err());
+        assert!(memory_of(&[me, dead]).unwrap().pss > 0, "who has ended weighs nothing");
+        // The kernel's own threads run and have no memory to read.
+        if name(2).as_deref() == Some("kthreadd") {
+            assert!(memory_of(&[me, 2]).is_err());
+        }
     }
 
     #[test]

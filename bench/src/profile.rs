@@ -9,11 +9,11 @@ use crate::workload::Workload;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Name {
-    /// 10 s a cell, over light and heavy: a table in minutes.
+    /// 5 rounds of 2 s a cell, over light and heavy: a table in minutes.
     Quick,
-    /// 60 s an endpoint, over every workload.
+    /// 5 rounds of 12 s a cell, over every workload.
     Full,
-    /// 200 connections, open loop at 500 requests/s, 30 s on light.
+    /// 200 connections, open loop at 500 requests/s, 5 rounds of 30 s on light.
     Stress,
 }
 
@@ -21,10 +21,15 @@ pub enum Name {
 #[derive(Clone, Debug)]
 pub struct Profile {
     pub name: &'static str,
+    /// How often every cell is measured, taking turns with the others.
+    pub rounds: usize,
+    /// Of one cell in one round.
     pub duration: Duration,
     pub warm_up: Duration,
-    /// Cold starts of each target.
+    /// Cold starts of each target, in all rounds together.
     pub starts: usize,
+    /// How long after the load to weigh once more; once for each target.
+    pub rest: Option<Duration>,
     /// Names of workloads; empty means every one.
     pub workloads: &'static [&'static str],
     /// Instead of what the workloads say.
@@ -37,27 +42,33 @@ impl Profile {
         match name {
             Name::Quick => Self {
                 name: "quick",
-                duration: Duration::from_secs(10),
-                warm_up: Duration::from_secs(1),
-                starts: 5,
+                rounds: 5,
+                duration: Duration::from_secs(2),
+                warm_up: Duration::from_millis(500),
+                starts: 10,
+                rest: None,
                 workloads: &["light", "heavy"],
                 connections: None,
                 schedule: Schedule::Closed,
             },
             Name::Full => Self {
                 name: "full",
-                duration: Duration::from_secs(60),
-                warm_up: Duration::from_secs(2),
-                starts: 10,
+                rounds: 5,
+                duration: Duration::from_secs(12),
+                warm_up: Duration::from_secs(1),
+                starts: 20,
+                rest: Some(Duration::from_secs(30)),
                 workloads: &[],
                 connections: None,
                 schedule: Schedule::Closed,
             },
             Name::Stress => Self {
                 name: "stress",
+                rounds: 5,
                 duration: Duration::from_secs(30),
                 warm_up: Duration::from_secs(2),
-                starts: 5,
+                starts: 10,
+                rest: Some(Duration::from_secs(30)),
                 workloads: &["light"],
                 connections: Some(200),
                 schedule: Schedule::Open { rate: 500.0 },

@@ -1,31 +1,41 @@
 //! Records: everything that a run measured, as one JSON file that is never overwritten.
 //!
-//! # Schema, version 1
+//! # Schema, version 2
 //! The types below are the schema; their fields carry the units in their names (`_s` seconds, `_ms`
-//! milliseconds, `_us` microseconds, `_bytes` and all of [`Memory`](crate::proc::Memory) bytes). Times are UTC,
-//! RFC 3339. A record holds samples and counts, and no derived figure but the quantiles of latency: reports
+//! milliseconds, `_us` microseconds, `_j` joules, `_bytes` and all of [`Memory`](crate::proc::Memory) bytes). Times are
+//! UTC, RFC 3339. A record holds samples and counts, and no derived figure but the quantiles of latency: reports
 //! derive the rest, so that a better formula also serves old records.
 //!
-//! A file is `{"schema": 1, "kind": "run", ...}`; `gate` writes `"kind": "gate"`, see [`crate::gate`]. While a
-//! run goes on the file is rewritten after each cell with `"complete": false`.
+//! A file is `{"schema": 2, "kind": "run", ...}`; other commands write records of other kinds, see their modules.
+//! While a run goes on the file is rewritten after each cell with `"complete": false`.
+//!
+//! Version 1 had one round, and of a start only the time to the first 200 (`cold_starts_ms`). It is still read.
 
+#[cfg(test)]
+pub(crate) mod fixture;
+
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::host::Host;
+use crate::launch::{self, Start};
 use crate::load::{Errors, Schedule};
+use crate::noise::Reading;
 use crate::placement::Placement;
 use crate::target::Target;
 use crate::weigh::{Sample, Weight};
 use crate::workload::Workload;
 
-/// The version of the schema that this program writes and reads.
-pub const SCHEMA: u32 = 1;
+/// The version of the schema that this program writes; it reads older ones, too.
+pub const SCHEMA: u32 = 2;
 
 /// One run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -38,6 +48,8 @@ pub struct Record {
     /// False while the run goes on, and for ever when it was interrupted.
     pub complete: bool,
     pub profile: String,
+    /// How often every cell was to be measured.
+    pub rounds: usize,
     pub host: Host,
     pub placement: Placement,
     pub targets: Vec<TargetRecord>,
@@ -53,11 +65,19 @@ pub struct TargetRecord {
     pub artefact_bytes: Option<u64>,
 }
 
-/// One target under one workload. What could not be measured is absent, and `error` says why.
+impl TargetRecord {
+    pub fn of(target: &Target) -> Self {
+        Self { artefact_bytes: launch::artefact_bytes(target), definition: target.clone() }
+    }
+}
+
+/// One target under one workload in one round. What could not be measured is absent, and `error` says why.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Cell {
     pub target: String,
     pub workload: String,
+    /// Counted from 0.
+    pub round: usize,
     pub started: String,
     pub error: Option<String>,
     /// Nothing was tried, because something is not installed; `error` says what.
@@ -72,10 +92,10 @@ pub struct Cell {
     /// Another process ran the same program, and so had a part of its pages.
     #[serde(default)]
     pub shared: bool,
-    /// From the spawn to the first 200, of every start.
-    pub cold_starts_ms: Vec<f64>,
+    /// The last one is the instance that was measured.
+    pub starts: Vec<Start>,
     /// What the service says about itself.
-    pub about: Option<serde_json::Value>,
+    pub about: Option<Value>,
     /// After the start, before the first request beyond the ready check.
     pub idle: Option<Weight>,
     pub warm_up_s: f64,
@@ -87,6 +107,29 @@ pub struct Cell {
     pub sampler_cpu_s: f64,
     /// After the load, at rest again.
     pub after: Option<Weight>,
+    /// The same after a pause.
+    #[serde(default)]
+    pub rest: Option<Rest>,
+    /// How the machine was at that time.
+    #[serde(default)]
+    pub noise: Option<Noise>,
+}
+
+/// An instance that nobody has asked for a while.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Rest {
+    /// Since the end of the load.
+    pub after_s: f64,
+    pub weight: Weight,
+}
+
+/// What the machine does to a measurement: the same small tasks right before and right after a cell, and the time
+/// that the hypervisor took from the run's CPUs while the load ran.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Noise {
+    pub before: Reading,
+    pub after: Reading,
+    pub steal_share: f64,
 }
 
 /// What the generator did and saw.
@@ -103,6 +146,15 @@ pub struct Load {
     pub errors: Errors,
     pub reconnects: u64,
     pub latency: Latency,
+    /// Mean latency of right responses from the moment that the request was really sent.
+    #[serde(default)]
+    pub sent_mean_ms: Option<f64>,
+    /// Requests in flight, on average over `wall_s`.
+    #[serde(default)]
+    pub in_flight: Option<f64>,
+    /// Energy that the processor packages used over the load, where it can be read. It is the whole machine's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub energy_j: Option<f64>,
     /// From the first connect to the last response; the CPU times are over this.
     pub wall_s: f64,
     pub server_cpu_s: f64,
@@ -134,28 +186,71 @@ impl Record {
     /// # Errors
     /// When the file is not a record, another kind of record, or of a schema that this version does not read.
     pub fn read(path: &Path) -> Result<Self> {
-        let text =
-            fs::read_to_string(path).with_context(|| format!("cannot read the record {}", path.display()))?;
-        let shown = path.display();
-        let value: serde_json::Value =
-            serde_json::from_str(&text).with_context(|| format!("{shown} is not JSON"))?;
-        match value.get("schema").and_then(serde_json::Value::as_u64) {
-            Some(schema) if schema == u64::from(SCHEMA) => {}
-            Some(schema) if schema < u64::from(SCHEMA) => {
-                bail!("{shown} has schema {schema}, which is older than {SCHEMA}: run the measurement again")
-            }
-            Some(schema) => {
-                bail!("{shown} has schema {schema}; this ounce-bench reads {SCHEMA}: use a newer one")
-            }
-            None => bail!("{shown} is not a record of ounce-bench: it has no schema number"),
+        let record: Self = read(path, "run")?;
+        let mut seen = HashSet::new();
+        let key = |cell: &Cell| (cell.target.clone(), cell.workload.clone(), cell.round);
+        if let Some(cell) = record.cells.iter().find(|cell| !seen.insert(key(cell))) {
+            let Cell { target, workload, round, .. } = cell;
+            bail!("{}: {target} under {workload} is there twice in round {}", path.display(), round + 1);
         }
-        match value.get("kind").and_then(serde_json::Value::as_str) {
-            Some("run") => {}
-            kind => {
-                bail!("{shown} is a record of kind {:?}; a report needs kind \"run\"", kind.unwrap_or("none"))
-            }
+        Ok(record)
+    }
+}
+
+/// Reads a record of a kind, of this or an older schema.
+///
+/// # Errors
+/// When the file is not a record, another kind of record, or of a schema that this version does not read.
+pub fn read<T: DeserializeOwned>(path: &Path, kind: &str) -> Result<T> {
+    let mut value = json_of(path)?;
+    let shown = path.display();
+    let schema = value.get("schema").and_then(Value::as_u64);
+    match schema {
+        Some(1) => upgrade(&mut value),
+        Some(schema) if schema == u64::from(SCHEMA) => {}
+        Some(schema) if schema > u64::from(SCHEMA) => {
+            bail!("{shown} has schema {schema}; this ounce-bench reads {SCHEMA}: use a newer one")
         }
-        serde_json::from_value(value).with_context(|| format!("{shown} does not follow schema {SCHEMA}"))
+        _ => bail!("{shown} is not a record of ounce-bench: it has no schema number that is known"),
+    }
+    let found = kind_of(&value);
+    if found != kind {
+        bail!("{shown} is a record of kind {found:?}, and one of kind {kind:?} is needed");
+    }
+    let schema = schema.unwrap_or_default();
+    serde_json::from_value(value).with_context(|| format!("{shown} does not follow schema {schema}"))
+}
+
+/// What a file says it is the record of.
+///
+/// # Errors
+/// When it cannot be read, or is not JSON.
+pub fn kind(path: &Path) -> Result<String> {
+    json_of(path).map(|value| kind_of(&value).to_owned())
+}
+
+fn kind_of(record: &Value) -> &str {
+    record.get("kind").and_then(Value::as_str).unwrap_or("none")
+}
+
+fn json_of(path: &Path) -> Result<Value> {
+    let shown = path.display();
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read the record {shown}"))?;
+    serde_json::from_str(&text).with_context(|| format!("{shown} is not JSON"))
+}
+
+/// From schema 1.
+fn upgrade(record: &mut Value) {
+    let Some(fields) = record.as_object_mut() else { return };
+    fields.insert("schema".into(), SCHEMA.into());
+    fields.insert("rounds".into(), 1.into());
+    for cell in fields.get_mut("cells").and_then(Value::as_array_mut).into_iter().flatten() {
+        let Some(cell) = cell.as_object_mut() else { continue };
+        let times = cell.remove("cold_starts_ms").unwrap_or_default();
+        let times = times.as_array().map(Vec::as_slice).unwrap_or_default();
+        let starts = times.iter().map(|time| json!({"page_cache": "warm", "ready_ms": time}));
+        cell.insert("starts".into(), starts.collect());
+        cell.insert("round".into(), 0.into());
     }
 }
 

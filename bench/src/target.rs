@@ -3,12 +3,16 @@
 //! A target file says how to start a service, when it is ready, and what must be there first. Every relative
 //! path in it is resolved against `workdir`, and `workdir` against the directory of the file.
 
+mod select;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
+
+pub use select::{joined, read_dir, select};
 
 use crate::data;
 
@@ -25,6 +29,9 @@ pub struct Target {
     /// Which build of the service this is, for example `standard`.
     #[serde(default)]
     pub variant: String,
+    /// Something else than the service, measured for context.
+    #[serde(default)]
+    pub peer: bool,
     /// Directory in which commands run and relative paths are looked up, relative to the file's own.
     #[serde(default = "here")]
     pub workdir: PathBuf,
@@ -70,6 +77,12 @@ pub struct Target {
     /// Files written into `{scratch}` before the start, by name; contents take placeholders.
     #[serde(default)]
     pub files: BTreeMap<String, String>,
+    /// Placeholders of this target's own, with what they stand for unless a launch says otherwise.
+    #[serde(default)]
+    pub values: BTreeMap<String, String>,
+    /// The workloads that it can answer; empty means all of them.
+    #[serde(default)]
+    pub workloads: Vec<String>,
     /// A command that makes the artefact, run once before the first launch.
     #[serde(default)]
     pub build: Vec<String>,
@@ -143,7 +156,8 @@ pub enum Vmm {
 pub struct Limits {
     /// CPUs: a container's quota, which may be a fraction; a guest's number of CPUs.
     pub cpus: Option<f64>,
-    /// Memory in MiB (2^20 bytes): a container's limit, or all the RAM of a guest.
+    /// Memory in MiB (2^20 bytes): the limit of a container's control group, or of one that the scale makes for a
+    /// process; all the RAM of a guest.
     pub memory_mib: Option<u64>,
 }
 
@@ -162,6 +176,9 @@ pub struct Lack {
     pub what: String,
     pub hint: String,
 }
+
+/// Placeholders that only the scale can fill.
+const FILLED: [&str; 5] = ["address", "host", "port", "cpus", "scratch"];
 
 /// A server is ready when this path answers 200.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -237,6 +254,9 @@ impl Target {
         if let Some(file) = self.files.keys().find(|file| file.contains('/') || file.starts_with('.')) {
             return wrong(file, format!("files: {file:?} must be a plain file name"));
         }
+        if let Some(name) = self.values.keys().find(|name| FILLED.contains(&name.as_str())) {
+            return wrong(name, format!("values: `{{{name}}}` is filled by the scale; choose another name"));
+        }
         match self.requires.iter().find(|need| need.file.is_some() == need.program.is_some()) {
             Some(_) => {
                 wrong("requires", "each entry of `requires` names either a `file` or a `program`".into())
@@ -246,7 +266,7 @@ impl Target {
     }
 
     /// Keys that not every kind has: whether each is set, and the kinds that it belongs to.
-    fn keys(&self) -> [(&'static str, bool, &'static [Kind]); 15] {
+    fn keys(&self) -> [(&'static str, bool, &'static [Kind]); 16] {
         use Kind::{Docker, Microvm, Process, Spin, Unikraft, Url, Wasmtime};
         [
             ("command", !self.command.is_empty(), &[Process]),
@@ -263,7 +283,12 @@ impl Target {
             ("pid", self.pid.is_some(), &[Url]),
             ("container", self.container.is_some(), &[Url]),
             ("args", !self.args.is_empty(), &[Wasmtime, Spin, Docker, Unikraft]),
-            ("limits", self.limits != Limits::default(), &[Docker, Microvm, Unikraft]),
+            ("cpus", self.limits.cpus.is_some(), &[Docker, Microvm, Unikraft]),
+            (
+                "memory_mib",
+                self.limits.memory_mib.is_some(),
+                &[Process, Wasmtime, Spin, Docker, Microvm, Unikraft],
+            ),
         ]
     }
 
@@ -281,6 +306,11 @@ impl Target {
             Kind::Unikraft => key == "initrd",
             Kind::Url => key == "url",
         }
+    }
+
+    /// Whether it can answer a workload.
+    pub fn serves(&self, workload: &str) -> bool {
+        self.workloads.is_empty() || self.workloads.iter().any(|name| name == workload)
     }
 
     /// The directory in which the target's commands run.
@@ -324,52 +354,4 @@ fn cache() -> Option<PathBuf> {
         let caches = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
         Some(caches.join("ounce"))
     })
-}
-
-/// Every target in a directory, by name.
-///
-/// # Errors
-/// When the directory cannot be read or a file in it is wrong.
-pub fn read_dir(dir: &Path) -> Result<Vec<Target>> {
-    let entries =
-        fs::read_dir(dir).with_context(|| format!("cannot read the targets directory {}", dir.display()))?;
-    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    files.retain(|file| file.extension().is_some_and(|ext| ext == "toml"));
-    files.sort();
-    files.iter().map(|file| Target::read(file)).collect()
-}
-
-/// The targets that were asked for: names from `dir`, or paths of target files; all of `dir` when none was.
-///
-/// # Errors
-/// When one is unknown, with the list of those known.
-pub fn select(dir: &Path, asked: &[String]) -> Result<Vec<Target>> {
-    let known = read_dir(dir)?;
-    if asked.is_empty() {
-        return Ok(known);
-    }
-    let mut chosen = Vec::new();
-    for word in asked {
-        if word.ends_with(".toml") {
-            chosen.push(Target::read(Path::new(word))?);
-            continue;
-        }
-        let Some(target) = known.iter().find(|target| target.name == *word) else {
-            let names: Vec<&str> = known.iter().map(|target| target.name.as_str()).collect();
-            bail!(
-                "no target {word:?} in {}; there are: {} (or give the path of a .toml file)",
-                dir.display(),
-                names.join(", ")
-            );
-        };
-        chosen.push(target.clone());
-    }
-    // Rows, and what a target's cells share, are told apart by the name.
-    for (index, target) in chosen.iter().enumerate() {
-        if let Some(other) = chosen[..index].iter().find(|other| other.name == target.name) {
-            let (one, two) = (other.source.display(), target.source.display());
-            bail!("two targets are called {:?}: {one} and {two}; rename one, or give it once", target.name);
-        }
-    }
-    Ok(chosen)
 }

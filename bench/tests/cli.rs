@@ -64,7 +64,7 @@ fn bench(name: &str) -> Bench {
 
 fn run(bench: &Bench, targets: &[&str], more: &[&str]) -> (i32, String, String) {
     let mut words =
-        vec!["run", "--workloads-file", &bench.workloads, "--workload", "hello", "--duration", "0.5"];
+        vec!["run", "--workloads-file", &bench.workloads, "--workload", "hello", "--duration", "0.3"];
     words.extend(["--records-dir", &bench.records, "--host-label", "test host"]);
     words.extend(targets.iter().flat_map(|target| ["--target", target]));
     words.extend(more);
@@ -74,27 +74,61 @@ fn run(bench: &Bench, targets: &[&str], more: &[&str]) -> (i32, String, String) 
 #[test]
 fn a_run_measures_what_runs_and_keeps_a_row_for_what_does_not() {
     let bench = bench("run");
-    let (code, stdout, stderr) = run(&bench, &[&bench.good, &bench.bad], &["--json"]);
+    let (code, stdout, stderr) = run(&bench, &[&bench.good, &bench.bad], &["--json", "--rounds", "3"]);
     assert_eq!((code, stderr.as_str()), (0, ""), "a pipe gets no progress");
     let report: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     let (good, bad) = (&report["rows"][0], &report["rows"][1]);
-    for figure in
-        ["req_per_s", "req_per_s_per_mb", "pss_idle_mb", "pss_loaded_mb", "cpu_us_per_req", "p50_ms"]
-    {
-        assert!(good[figure].as_f64().unwrap() > 0.0, "{figure}: {good}");
+    for figure in [
+        "req_per_s",
+        "req_per_s_per_mb",
+        "pss_idle_mb",
+        "pss_loaded_mb",
+        "req_per_cpu_s",
+        "p50_ms",
+        "p99_9_ms",
+    ] {
+        let (median, interval) = (good[figure]["median"].as_f64(), &good[figure]["interval"]);
+        assert!(median.unwrap() > 0.0 && interval[0].as_f64() <= median, "{figure}: {good}");
+        assert_eq!(good[figure]["n"], 3, "{figure}: {good}");
     }
-    assert!(good["cold_start_ms"].as_f64().unwrap() > 0.0 && good["artefact_mb"].as_f64().unwrap() > 1.0);
+    assert_eq!(good["cold_start_ms"]["n"], 12, "at least 10, in rounds of 4");
+    assert!(good["artefact_mb"].as_f64().unwrap() > 1.0);
     assert_eq!((&good["errors"], &good["error"]), (&0.into(), &serde_json::Value::Null));
     assert!(bad["error"].as_str().unwrap().contains("it broke") && bad["req_per_s"].is_null());
 
     let path = Path::new(report["record"].as_str().unwrap());
     assert!(path.file_name().unwrap().to_string_lossy().ends_with("-test-host.json"));
     let record = Record::read(path).unwrap();
+    let turns: Vec<(usize, &str)> =
+        record.cells.iter().map(|cell| (cell.round, cell.target.as_str())).collect();
+    assert_eq!(turns, [(0, "good"), (0, "bad"), (1, "bad"), (1, "good"), (2, "good"), (2, "bad")]);
     let cell = &record.cells[0];
-    assert!(record.complete && record.cells.len() == 2 && cell.cold_starts_ms.len() == 5);
-    assert!(cell.samples.len() >= 3 && cell.idle.is_some() && cell.after.is_some());
+    assert!(record.complete && cell.starts.len() == 4 && cell.noise.is_some());
+    assert!(cell.samples.len() >= 2 && cell.idle.is_some() && cell.after.is_some());
     let load = cell.load.as_ref().unwrap();
     assert!(load.requests > 0 && load.server_cpu_s > 0.0 && load.generator_cpu_s > 0.0);
+}
+
+#[test]
+fn a_target_is_left_out_of_what_it_cannot_answer_and_a_peer_is_marked() {
+    let bench = bench("serves");
+    let rewrite = |path: &str, from: &str, to: &str| {
+        let text = fs::read_to_string(path).unwrap();
+        fs::write(path, text.replace(from, to)).unwrap();
+    };
+    rewrite(&bench.good, "artefact", "peer = true\nworkloads = [\"hello\"]\nartefact");
+    rewrite(&bench.bad, "command", "workloads = [\"other\"]\ncommand");
+    let (code, stdout, _) = run(&bench, &[&bench.good, &bench.bad], &["--json"]);
+    let report: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    let rows = report["rows"].as_array().unwrap();
+    assert_eq!(
+        (code, rows.len(), &rows[0]["target"], &rows[0]["peer"]),
+        (0, 1, &"good".into(), &true.into())
+    );
+
+    let (code, stdout, stderr) = run(&bench, &[&bench.bad], &[]);
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert!(stderr.contains("none of the targets serves any of the workloads"), "{stderr}");
 }
 
 #[test]
@@ -103,6 +137,19 @@ fn a_run_without_any_row_fails() {
     let (code, stdout, _) = run(&bench, &[&bench.bad], &[]);
     assert_eq!(code, 1);
     assert!(stdout.contains("failed, see below") && stdout.contains("it broke"), "{stdout}");
+}
+
+/// What the first version wrote stays readable.
+#[test]
+fn records_of_schema_1_are_reported() {
+    let path = ounce_bench::data::bench_dir().join("records/2026-11-21T180817-xeon-2cpu.json");
+    let (code, stdout, stderr) = scale(&["report", &path.to_string_lossy(), "--json"]);
+    assert_eq!(code, 0, "{stderr}");
+    let report: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    let row = report["rows"].as_array().unwrap().iter().find(|row| row["target"] == "static").unwrap();
+    let (headline, starts) = (&row["req_per_s_per_mb"], &row["cold_start_ms"]);
+    assert_eq!((headline["median"].as_f64().unwrap().round(), &headline["n"]), (83802.0, &1.into()));
+    assert!(headline["interval"].is_null() && starts["n"].as_u64().unwrap() >= 5, "{row}");
 }
 
 #[test]
@@ -128,9 +175,10 @@ fn a_report_is_spliced_between_the_markers() {
 fn records_of_another_schema_or_kind_are_refused() {
     let dir = scratch("schema");
     let cases = [
-        ("{\"schema\": 0, \"kind\": \"run\"}", "older than 1"),
-        ("{\"schema\": 2, \"kind\": \"run\"}", "use a newer one"),
-        ("{\"schema\": 1, \"kind\": \"gate\"}", "kind \"gate\""),
+        ("{\"schema\": 0, \"kind\": \"run\"}", "no schema number that is known"),
+        ("{\"schema\": 3, \"kind\": \"run\"}", "use a newer one"),
+        ("{\"schema\": 2, \"kind\": \"gate\"}", "kind \"gate\""),
+        ("{\"schema\": 2, \"kind\": \"run\"}", "does not follow schema 2"),
         ("{\"schema\": 1, \"kind\": \"run\"}", "does not follow schema 1"),
         ("{}", "no schema number"),
         ("x", "is not JSON"),
@@ -155,6 +203,7 @@ fn mistakes_in_a_target_file_name_file_and_line() {
             "kind = \"docker\"\nimage = \"i\"\n[limits]\ncpus = -1.0\n",
             "t.toml:5: a limit must be more than 0",
         ),
+        ("kind = \"process\"\ncommand = [\"x\"]\n[limits]\ncpus = 1.0\n", "t.toml:5: `cpus` belongs to"),
         ("kind = \"wasmtime\"\ncomponent = \"x\"\ncommand = [\"x\"]\n", "t.toml:4: `command` belongs to"),
         (
             "kind = \"process\"\ncommand = [\"x\"]\n[ready]\npath = \"x\"\n",
@@ -163,6 +212,10 @@ fn mistakes_in_a_target_file_name_file_and_line() {
         (
             "kind = \"process\"\ncommand = [\"x\"]\n[[requires]]\nhint = \"x\"\n",
             "names either a `file` or a `program`",
+        ),
+        (
+            "kind = \"process\"\ncommand = [\"x\"]\n[values]\nport = \"80\"\n",
+            "t.toml:5: values: `{port}` is filled by the scale",
         ),
     ];
     for (rest, message) in cases {

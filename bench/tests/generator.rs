@@ -10,18 +10,10 @@ use std::time::{Duration, Instant};
 
 use common::{Act, ok, serve};
 use ounce_bench::load::{Expected, Outcome, Plan, Schedule, run};
-use ounce_bench::workload::{Body, Workload};
+use ounce_bench::workload::{Request, Workload};
 
 fn workload() -> Workload {
-    Workload {
-        name: "test".into(),
-        summary: String::new(),
-        method: "GET".into(),
-        path: "/".into(),
-        connections: 4,
-        status: 200,
-        body: Body::Same,
-    }
+    Workload::of("test", 4, Request::get("/"))
 }
 
 fn plan(address: SocketAddr, schedule: Schedule) -> Plan {
@@ -206,8 +198,45 @@ fn an_open_loop_keeps_its_rate() {
 }
 
 #[test]
-fn an_open_loop_shows_a_stall_to_every_request_that_waited() {
-    // One lock, held for 200 ms by the 20th request: the whole server stalls.
+fn two_threads_keep_the_rate_together() {
+    let (address, served) = serve(|_| Act::Answer(ok("hello")));
+    for schedule in [Schedule::Open { rate: 400.0 }, Schedule::Poisson { rate: 400.0, seed: 1 }] {
+        let before = served.load(Ordering::SeqCst);
+        let outcome = load(&Plan { cpus: vec![0, 0], ..plan(address, schedule) });
+        assert_eq!((outcome.threads, outcome.errors.total()), (2, 0), "{:?}", outcome.errors);
+        let asked = served.load(Ordering::SeqCst) - before;
+        assert_eq!(outcome.requests + outcome.drained, asked);
+        // At random times, 200 ± 3 standard deviations.
+        let expected = if schedule == (Schedule::Open { rate: 400.0 }) { 200..=200 } else { 158..=242 };
+        assert!(expected.contains(&asked), "{asked} requests, {schedule}");
+    }
+}
+
+#[test]
+fn random_arrivals_are_the_same_for_the_same_seed() {
+    let (address, _) = serve(|_| Act::Answer(ok("hello")));
+    let requests = |seed| load(&plan(address, Schedule::Poisson { rate: 400.0, seed })).latency.len();
+    let (first, others) = (requests(1), [2, 3, 4].map(requests));
+    assert_eq!(first, requests(1));
+    assert!(others.iter().any(|other| *other != first), "{first} requests for every seed");
+}
+
+#[test]
+fn an_open_loop_is_not_late_by_itself() {
+    let (address, _) = serve(|_| Act::Answer(ok("hello")));
+    // With connections to spare, what a request waits before it is sent is the generator's doing, or that of other
+    // programs, which leave some requests of some tries alone.
+    let quick = || quantile(&load(&plan(address, Schedule::Poisson { rate: 200.0, seed: 1 })), 0.25);
+    let mut tries = vec![quick()];
+    while tries.len() < 10 && tries.iter().all(|p25| *p25 > 0.22) {
+        tries.push(quick());
+    }
+    assert!(tries.iter().any(|p25| *p25 <= 0.22), "p25 of {tries:?} ms");
+}
+
+/// A load of 200 requests a second on a server that stalls as a whole for 200 ms.
+fn stalled(schedule: Schedule) -> Outcome {
+    // One lock, held by the 20th request.
     let lock = Mutex::new(());
     let (address, _) = serve(move |n| {
         let _held = lock.lock().unwrap();
@@ -216,13 +245,40 @@ fn an_open_loop_shows_a_stall_to_every_request_that_waited() {
         }
         Act::Answer(ok("hello"))
     });
-    let outcome = load(&plan(address, Schedule::Open { rate: 200.0 }));
+    let outcome = load(&plan(address, schedule));
+    assert_eq!(outcome.errors.total(), 0, "{:?}", outcome.errors);
+    outcome
+}
+
+/// How many requests waited 50 ms or more, and the longest wait in milliseconds.
+fn waits(outcome: &Outcome) -> (u64, f64) {
+    (outcome.latency.count_between(50_000_000, 60_000_000_000), outcome.latency.max() as f64 / 1e6)
+}
+
+#[test]
+fn an_open_loop_shows_a_stall_to_every_request_that_waited() {
+    let outcome = stalled(Schedule::Open { rate: 200.0 });
     // 40 of 100 requests were due during the stall, and waited 100 ms on average.
-    let late = outcome.latency.count_between(50_000_000, 60_000_000_000);
-    assert_eq!((outcome.requests + outcome.drained, outcome.errors.total()), (100, 0));
+    let (late, max) = waits(&outcome);
+    assert_eq!(outcome.requests + outcome.drained, 100);
     assert!((25..=60).contains(&late), "{late} requests waited 50 ms or more");
-    let max = outcome.latency.max() as f64 / 1e6;
     assert!((195.0..1000.0).contains(&max), "max {max} ms");
+}
+
+#[test]
+fn random_arrivals_show_a_stall_as_well() {
+    let (late, max) = waits(&stalled(Schedule::Poisson { rate: 200.0, seed: 1 }));
+    // 30 of them within the first 150 ms of the stall, ± 3 standard deviations, and some more on a slow machine.
+    assert!((14..=70).contains(&late), "{late} requests waited 50 ms or more");
+    assert!((195.0..1000.0).contains(&max), "max {max} ms");
+}
+
+#[test]
+fn a_closed_loop_shows_a_stall_in_its_maximum_and_not_in_its_median() {
+    let outcome = stalled(Schedule::Closed);
+    let (late, max) = waits(&outcome);
+    assert!(late >= 1 && max >= 195.0, "{late} requests waited 50 ms or more, max {max} ms");
+    assert!(quantile(&outcome, 0.5) < 50.0);
 }
 
 #[test]
@@ -234,4 +290,74 @@ fn requests_that_never_got_a_connection_are_errors_of_an_open_loop() {
     assert_eq!(outcome.requests, 0);
     assert_eq!(outcome.errors.total(), 50, "{:?}", outcome.errors);
     assert!(outcome.errors.unsent > 0 && outcome.errors.timeout > 0, "{:?}", outcome.errors);
+}
+
+/// A server that answers after some time, but on its first two connections alone.
+fn two_served(time: Duration) -> SocketAddr {
+    let served = Mutex::new(Vec::new());
+    let act = move |_| {
+        let mut served = served.lock().unwrap();
+        // Each connection has a thread.
+        let me = thread::current().id();
+        if served.len() < 2 && !served.contains(&me) {
+            served.push(me);
+        }
+        let serve = served.contains(&me);
+        drop(served);
+        if !serve {
+            return Act::Hang;
+        }
+        thread::sleep(time);
+        Act::Answer(ok("hello"))
+    };
+    serve(act).0
+}
+
+#[test]
+fn healthy_loads_keep_littles_law() {
+    for schedule in
+        [Schedule::Closed, Schedule::Open { rate: 300.0 }, Schedule::Poisson { rate: 300.0, seed: 1 }]
+    {
+        for (time, connections, cpus) in
+            [(0, 4, vec![]), (5, 4, vec![]), (5, 4, vec![0, 0]), (300, 100, vec![])]
+        {
+            let (address, _) = serve(move |_| {
+                thread::sleep(Duration::from_millis(time));
+                Act::Answer(ok("hello"))
+            });
+            let plan = Plan { connections, cpus, ..plan(address, schedule) };
+            let outcome = load(&plan);
+            let law = outcome.littles_law(&plan);
+            assert!(law.holds() && outcome.errors.total() == 0, "{schedule}, {time} ms: {law:?}");
+            let sent = outcome.sent_mean.as_secs_f64() * 1e3;
+            assert!(sent >= time as f64 && sent <= outcome.latency.mean() / 1e6 * 1.002, "{sent} ms");
+            assert!(
+                outcome.in_flight > 0.0 && outcome.in_flight <= connections as f64,
+                "{}",
+                outcome.in_flight
+            );
+        }
+    }
+}
+
+#[test]
+fn connections_that_are_held_and_not_served_break_littles_law() {
+    for schedule in [Schedule::Closed, Schedule::Open { rate: 300.0 }] {
+        let timeout = Duration::from_millis(700);
+        let plan = Plan { timeout, ..plan(two_served(Duration::from_millis(2)), schedule) };
+        let outcome = load(&plan);
+        assert!(outcome.errors.timeout >= 2 && outcome.requests > 20, "{:?}", outcome.errors);
+        let law = outcome.littles_law(&plan);
+        assert!(!law.holds() && law.found < law.expected, "{schedule}: {law:?}");
+    }
+}
+
+#[test]
+fn a_server_that_closes_after_each_answer_keeps_littles_law() {
+    let closing = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello";
+    let (address, _) = serve(|_| Act::AnswerAndClose(closing.to_vec()));
+    let plan = plan(address, Schedule::Closed);
+    let outcome = load(&plan);
+    let law = outcome.littles_law(&plan);
+    assert!(outcome.reconnects > 20 && law.holds(), "{law:?}");
 }

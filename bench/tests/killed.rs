@@ -8,7 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use common::bench::{Bench, get, machine};
-use common::{alive, skip, wait_until};
+use common::{alive, skip, skip_absent, wait_until};
+use ounce_bench::cgroup::{self, Cgroup};
 use ounce_bench::launch::{self, Process, Signal, Spawn, owner};
 use ounce_bench::target::Target;
 use ounce_bench::{leftover, proc};
@@ -57,6 +58,9 @@ fn what_the_dead_have_left_is_named_and_removed_and_nothing_else() {
     drop(dead);
     let directory = std::env::temp_dir().join(format!("ounce-bench-{}-0", mark.replace(':', ".")));
     fs::create_dir(&directory).unwrap();
+    let group = directory.file_name().unwrap().to_str().unwrap();
+    let group = cgroup::places().iter().find_map(|place| Cgroup::make(place, group, None).ok());
+    let group = group.map(|group| group.directory().to_owned());
     let elsewhere = format!("{}:elsewhere", mark.rsplit_once(':').unwrap().0);
     let (mut orphan, live) = (Marked::new(&mark), [owner::mark(), elsewhere, "nonsense".into()]);
     let mut others = live.map(|mark| Marked::new(&mark));
@@ -66,6 +70,10 @@ fn what_the_dead_have_left_is_named_and_removed_and_nothing_else() {
     let (pid, path) = (orphan.0.id(), directory.display().to_string());
     assert!(doctor.contains(&format!("left     process {pid} (sleep 600)")), "{doctor}");
     assert!(doctor.contains(&path), "{doctor}");
+    match &group {
+        Some(group) => assert!(doctor.contains(&format!("control group {}", group.display())), "{doctor}"),
+        None => skip_absent("a control group that is left behind", "none can be made"),
+    }
     // A name says that this is about that target alone.
     bench.scale(&["down", "--target", "nonesuch"]);
     assert!(orphan.lives() && directory.exists());
@@ -73,7 +81,7 @@ fn what_the_dead_have_left_is_named_and_removed_and_nothing_else() {
     assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
     assert!(stdout.contains(&format!("removed process {pid} (sleep 600)")), "{stdout}");
     assert!(stdout.contains(&path) && !directory.exists(), "{stdout}");
-    assert!(!orphan.lives());
+    assert!(!orphan.lives() && !group.is_some_and(|group| group.exists()));
     let (_, doctor, _) = bench.scale(&["doctor", "--targets-dir", &dir]);
     for other in &mut others {
         assert!(!doctor.contains(&format!("process {}", other.0.id())), "{doctor}");
@@ -123,7 +131,8 @@ fn a_scale_that_is_killed_at_any_moment_leaves_no_process() {
     let target = bench.target("moments", &format!("{command}[env]\nSTUB_LISTEN = \"{{address}}\"\n"));
     for (moment, signal) in MOMENTS.into_iter().zip(SIGNALS.into_iter().cycle()) {
         let mark = killed_at(&bench, &target, moment, signal);
-        assert!(leftover::of(&mark).is_empty(), "{:?}", leftover::of(&mark));
+        // The guard removes its control group when all have left it.
+        wait_until("its group is gone", || leftover::of(&mark).is_empty());
     }
 }
 

@@ -2,10 +2,14 @@
 
 mod common;
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Act, alive, ok, scratch, serve_on, wait_until};
@@ -55,9 +59,8 @@ fn failure(target: &Target) -> LaunchError {
 #[test]
 fn a_server_on_a_picked_port_is_ready_pinned_weighed_and_stopped() {
     let mut instance = launch(&stub_target("picked", "[env]\nSTUB_LISTEN = \"{address}\"\n")).unwrap();
-    assert!(
-        instance.cold_start().is_some_and(|took| took > Duration::ZERO && took < Duration::from_secs(10))
-    );
+    let start = instance.start().unwrap();
+    assert!(start.ready_ms > 0.0 && start.ready_ms < 10_000.0, "{start:?}");
     let pid = instance.scope().roots[0];
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let cpus = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim();
@@ -177,6 +180,44 @@ fn signals_exit_status_and_output_can_be_asked_for() {
     assert!(process.stdout().wait_closed(Duration::from_secs(10)));
     assert_eq!((status.code(), process.stdout().text().as_str()), (Some(5), "hello you\nready\ngot usr1\n"));
     assert!(process.signal(Signal::USR1).is_err());
+}
+
+/// What a program writes to in order to enter a control group.
+fn entering(door: impl Into<OwnedFd>) -> Process {
+    let group = Some(Arc::new(File::from(door.into())));
+    Process::spawn(&Spawn { group, ..Spawn::new(["sh", "-c", "echo runs"]) }).unwrap()
+}
+
+#[test]
+fn a_program_that_may_not_enter_its_group_runs_outside() {
+    let open = |path: &str| File::options().write(true).open(path).unwrap();
+    for (door, entered) in [("/dev/null", true), ("/dev/full", false)] {
+        let mut process = entering(open(door));
+        assert_eq!(process.entered(), entered, "{door}");
+        assert!(process.wait(Duration::from_secs(10)).unwrap().unwrap().success());
+        assert!(process.stdout().wait_closed(Duration::from_secs(10)));
+        assert_eq!(process.stdout().text(), "runs\n");
+    }
+}
+
+#[test]
+fn the_wait_for_a_group_is_no_part_of_a_cold_start() {
+    // A pipe that is full makes its writer wait until somebody reads.
+    let (mut reader, mut writer) = io::pipe().unwrap();
+    let pause = Duration::from_millis(200);
+    let full = rustix::pipe::fcntl_getpipe_size(&writer).unwrap();
+    writer.write_all(&vec![0; full]).unwrap();
+    let opener = thread::spawn(move || {
+        thread::sleep(pause);
+        reader.read_exact(&mut vec![0; full]).unwrap();
+        reader
+    });
+    let before = Instant::now();
+    let process = entering(writer);
+    let after = Instant::now();
+    assert!(process.entered() && after - before > pause / 2);
+    assert!(after - process.spawned() < (after - before) / 2, "the wait counts");
+    drop(opener.join().unwrap());
 }
 
 /// The process ids of a `pids 1 2` line.

@@ -80,7 +80,7 @@ fn start(
     };
     let instance = launch::launch(target, &context)?;
     state.address = instance.address();
-    state.cold_start_ms = instance.cold_start().map(|took| took.as_secs_f64() * 1e3);
+    state.cold_start_ms = instance.start().map(|start| start.ready_ms);
     state.roots = instance.scope().roots;
     state.phase = Phase::Ready;
     Ok(instance)

@@ -4,9 +4,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 
+use super::compare::CompareArgs;
+use super::report::ReportArgs;
+use super::search::{MarginalArgs, SaturationArgs, SmallestArgs};
+use super::size::SizeArgs;
 use super::{count, rate, seconds};
+use crate::load::Schedule;
 use crate::profile::Name;
 
 /// How many requests per second does each MB of RAM buy?
@@ -21,8 +27,10 @@ pub struct Cli {
 pub enum Command {
     /// Launch every target, load it, weigh it; write a record and print its table
     Run(RunArgs),
-    /// Print the table of a record, or splice it into a document
+    /// Show what records say: tables, a page with plots, data, or spliced into a document
     Report(ReportArgs),
+    /// Compare two records, or two targets of one record, and fail when a limit is missed
+    Compare(CompareArgs),
     /// Start targets in the background, each on its port, and wait until they are ready
     Up(UpArgs),
     /// Say how the targets in the background are: address, uptime, footprint
@@ -35,8 +43,14 @@ pub enum Command {
     Doctor(Targets),
     /// Benchmark the service against its limits; fail when one is missed (needs wrk, nginx, cc)
     Gate(GateArgs),
-    /// Search the smallest memory with which guests and containers still serve
+    /// Search the highest rate at which targets keep an objective
+    Saturation(SaturationArgs),
+    /// Search the smallest memory with which targets still serve, or keep an objective
     Smallest(SmallestArgs),
+    /// Weigh 1, 2, 4 … instances at once: what does one more weigh?
+    Marginal(MarginalArgs),
+    /// Say what serves a rate under an objective: instances, MB, CPU, requests and limits, from records
+    Size(SizeArgs),
     /// Load a URL with the scale's generator, for comparison with other tools
     Load(LoadArgs),
     /// Keep one target in the background: what `up` starts
@@ -57,11 +71,44 @@ pub struct Targets {
 #[derive(Args)]
 pub struct Output {
     /// Print JSON
-    #[arg(long, conflicts_with = "markdown")]
+    #[arg(long, conflicts_with_all = ["csv", "markdown"])]
     pub json: bool,
+    /// Print CSV: a line for each row, with every figure
+    #[arg(long, conflicts_with = "markdown")]
+    pub csv: bool,
     /// Print Markdown
     #[arg(long)]
     pub markdown: bool,
+}
+
+/// How fast to ask.
+#[derive(Args)]
+pub struct Pace {
+    /// Open loop at this many requests a second [default: the profile's schedule, or a closed loop]
+    #[arg(long, value_parser = rate)]
+    pub rate: Option<f64>,
+    /// At random times (a Poisson process), as many independent users ask, instead of in equal distances
+    #[arg(long)]
+    pub poisson: bool,
+    /// The same seed, the same times
+    #[arg(long, requires = "poisson", default_value = "1")]
+    pub seed: u64,
+}
+
+impl Pace {
+    /// What is asked for, where `otherwise` stands for what is not.
+    ///
+    /// # Errors
+    /// Random times without a rate.
+    pub fn schedule(&self, otherwise: Schedule) -> Result<Schedule> {
+        let seed = self.seed;
+        match (self.rate.or(otherwise.rate()), self.poisson) {
+            (Some(rate), true) => Ok(Schedule::Poisson { rate, seed }),
+            (Some(rate), false) => Ok(Schedule::Open { rate }),
+            (None, false) => Ok(otherwise),
+            (None, true) => bail!("--poisson needs --rate: requests a second on average"),
+        }
+    }
 }
 
 /// Where a measurement takes place, and where its record goes.
@@ -84,38 +131,40 @@ pub struct RunArgs {
     pub profile: Name,
     #[command(flatten)]
     pub targets: Targets,
+    /// Also measure all peers of bench/peers, for context: what users would pick instead (the first time some are compiled,
+    /// for minutes). One of them alone: --target NAME
+    #[arg(long)]
+    pub peers: bool,
     /// A workload's name; may be given more than once [default: what the profile says]
     #[arg(long)]
     pub workload: Vec<String>,
     /// Where workloads are defined [default: bench/workloads.toml]
     #[arg(long)]
     pub workloads_file: Option<PathBuf>,
-    /// Seconds of load a cell, instead of the profile's
+    /// Seconds of load a cell and round, instead of the profile's
     #[arg(long, value_parser = seconds)]
     pub duration: Option<Duration>,
+    /// How often every cell is measured, instead of the profile's number
+    #[arg(long, value_parser = count)]
+    pub rounds: Option<usize>,
+    /// Cold starts of each target over all rounds, instead of the profile's number
+    #[arg(long, value_parser = count)]
+    pub starts: Option<usize>,
+    /// Start also with the page cache dropped (as root; it slows down the whole machine for a while)
+    #[arg(long)]
+    pub drop_caches: bool,
+    /// Seconds at rest after the load before weighing once more, instead of the profile's
+    #[arg(long, value_parser = seconds)]
+    pub rest: Option<Duration>,
     /// Keep-alive connections, instead of the workload's
     #[arg(long, value_parser = count)]
     pub connections: Option<usize>,
-    /// Open loop at this many requests a second, instead of the profile's schedule
-    #[arg(long, value_parser = rate)]
-    pub rate: Option<f64>,
+    #[command(flatten)]
+    pub pace: Pace,
     #[command(flatten)]
     pub output: Output,
     #[command(flatten)]
     pub place: Place,
-}
-
-#[derive(Args)]
-pub struct ReportArgs {
-    pub record: PathBuf,
-    /// Only this workload; may be given more than once [default: all]
-    #[arg(long)]
-    pub workload: Vec<String>,
-    #[command(flatten)]
-    pub output: Output,
-    /// Replace what stands between the markers of this file by the table in Markdown
-    #[arg(long, conflicts_with = "json")]
-    pub splice: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -134,32 +183,6 @@ pub struct GateArgs {
 }
 
 #[derive(Args)]
-pub struct SmallestArgs {
-    #[command(flatten)]
-    pub targets: Targets,
-    /// A workload's name
-    #[arg(long, default_value = "light")]
-    pub workload: String,
-    /// Where workloads are defined [default: bench/workloads.toml]
-    #[arg(long)]
-    pub workloads_file: Option<PathBuf>,
-    /// Keep-alive connections, instead of the workload's
-    #[arg(long, value_parser = count)]
-    pub connections: Option<usize>,
-    /// Seconds of load at each limit
-    #[arg(long, value_parser = seconds, default_value = "3")]
-    pub duration: Duration,
-    /// Print Markdown
-    #[arg(long)]
-    pub markdown: bool,
-    /// Replace what stands between the markers of this file by the table in Markdown
-    #[arg(long)]
-    pub splice: Option<PathBuf>,
-    #[command(flatten)]
-    pub place: Place,
-}
-
-#[derive(Args)]
 pub struct LoadArgs {
     /// Such as http://127.0.0.1:8080/api/light
     pub url: String,
@@ -168,9 +191,8 @@ pub struct LoadArgs {
     /// Seconds of load
     #[arg(long, value_parser = seconds, default_value = "10")]
     pub duration: Duration,
-    /// Open loop at this many requests a second [default: closed loop]
-    #[arg(long, value_parser = rate)]
-    pub rate: Option<f64>,
+    #[command(flatten)]
+    pub pace: Pace,
     /// Do not compare bodies with the first one
     #[arg(long)]
     pub any_body: bool,

@@ -66,6 +66,7 @@ pub enum Metric {
     ReqPerS,
     ReqPerSPerMb,
     CpuUsPerReq,
+    GeneratorCpuUsPerReq,
     PssIdleMb,
     PssLoadedMb,
     ArtefactMb,
@@ -96,5 +97,22 @@ impl Definition {
             }
         }
         Ok(definition)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gate_that_is_shipped_is_right() {
+        let definition = Definition::read(&data::bench_dir().join("gate.toml")).unwrap();
+        let cost =
+            definition.checks.iter().find(|check| check.metric == Metric::GeneratorCpuUsPerReq).unwrap();
+        let own = definition.subjects.iter().find(|subject| subject.name == cost.subject).unwrap();
+        assert_eq!(
+            (own.generator, cost.over.as_deref(), cost.at_most),
+            (Generator::Own, Some("floor"), Some(0.8))
+        );
     }
 }

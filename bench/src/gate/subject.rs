@@ -16,7 +16,7 @@ use crate::placement::Placement;
 use crate::stats::{median, ratio};
 use crate::target::Target;
 use crate::weigh;
-use crate::workload::{Body, Workload};
+use crate::workload::{Request, Workload};
 
 /// What was measured of a subject in a round; absent where it could not be, and `error` says why.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -42,6 +42,7 @@ impl Measurement {
             Metric::ReqPerS => self.req_per_s,
             Metric::ReqPerSPerMb => ratio(self.req_per_s?, loaded()?),
             Metric::CpuUsPerReq => self.cpu_us_per_req,
+            Metric::GeneratorCpuUsPerReq => self.generator_cpu_us_per_req,
             Metric::PssIdleMb => self.pss_idle_mb,
             Metric::PssLoadedMb => loaded(),
             Metric::ArtefactMb => self.artefact_mb,
@@ -71,11 +72,10 @@ impl Bench<'_> {
         let mut instance = self.launch(target)?;
         let expected = load::reference(instance.address(), &self.workload(), REQUEST_TIMEOUT)?;
         instance.stop()?;
-        let content_type = expected.content_type.context("the answer to be copied has no content type")?;
-        Ok(BTreeMap::from([
-            ("body".into(), plain(&expected.content)?),
-            ("content_type".into(), content_type),
-        ]))
+        let answer = &expected.exchanges[0];
+        let content_type =
+            answer.content_type.clone().context("the answer to be copied has no content type")?;
+        Ok(BTreeMap::from([("body".into(), plain(&answer.content)?), ("content_type".into(), content_type)]))
     }
 
     pub(super) fn measure(&self, subject: &Subject, target: &Target, round: usize) -> Measurement {
@@ -142,7 +142,7 @@ impl Bench<'_> {
             cpus: self.placement.generator_cpus.clone(),
         };
         let outcome = load::run(&plan, stop)?;
-        anyhow::ensure!(outcome.errors.total() == 0, "the generator saw errors: {:?}", outcome.errors);
+        anyhow::ensure!(outcome.errors.total() == 0, "the generator saw errors: {}", outcome.errors);
         Ok(Rate {
             requests: (outcome.requests + outcome.drained) as f64,
             per_second: outcome.per_second(),
@@ -151,14 +151,6 @@ impl Bench<'_> {
     }
 
     fn workload(&self) -> Workload {
-        Workload {
-            name: "gate".into(),
-            summary: String::new(),
-            method: "GET".into(),
-            path: self.definition.path.clone(),
-            connections: self.definition.connections,
-            status: 200,
-            body: Body::Same,
-        }
+        Workload::of("gate", self.definition.connections, Request::get(&self.definition.path))
     }
 }

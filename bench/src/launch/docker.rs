@@ -6,7 +6,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use std::{fs, io};
 
 use super::error::LaunchError;
@@ -15,10 +15,11 @@ use super::instance::{Context, Instance, Launcher};
 use super::local::Local;
 use super::owner;
 use super::process::{Process, Spawn};
+use super::ready::Start;
 use super::words::{Words, target_error};
 use crate::cgroup::Cgroup;
 use crate::proc;
-use crate::target::{Lack, Target, find_program};
+use crate::target::{Kind, Lack, Target, find_program};
 use crate::weigh::Scope;
 
 /// The port that the service listens on inside, unless the target names another.
@@ -65,7 +66,8 @@ impl Launcher for DockerLauncher {
         let words = Words::new(target, context, address)?;
         let spawn = words.spawn(&command(target, context, address, &container.name), context)?;
         let process = Process::spawn(&spawn)?;
-        let local = Local::ready(process, target, address, context, words.scratch);
+        let local = Local::ready(process, target, address, context, words.scratch, None);
+        let local = local.map_err(|error| container.explained(error, target.limits.memory_mib));
         container.made = !matches!(
             local,
             Err(LaunchError::Interrupted | LaunchError::NotReady { .. } | LaunchError::NotSaid { .. })
@@ -73,7 +75,7 @@ impl Launcher for DockerLauncher {
         let local = local?;
         let scope =
             scope(&container.name).map_err(|error| failed("the container cannot be weighed", error))?;
-        Ok(Box::new(Docker { local, scope, container }))
+        Ok(Box::new(Docker { local, scope, container, limit_mib: target.limits.memory_mib }))
     }
 }
 
@@ -141,7 +143,7 @@ pub(super) fn scope(name: &str) -> io::Result<Scope> {
     };
     let mut roots = vec![shim];
     roots.extend(proxies(pid));
-    Ok(Scope { roots, cgroup: Cgroup::of(pid) })
+    Ok(Scope { roots, cgroup: Cgroup::of(pid), kind: Some(Kind::Docker), guest_ram: None })
 }
 
 /// Docker's user-space proxies for the ports of a container, found by the container's address.
@@ -187,6 +189,7 @@ struct Container {
     /// False as long as the daemon may still be busy making it.
     made: bool,
     gone: bool,
+    since: SystemTime,
     /// The guard removes the container when the scale is killed.
     _place: Place,
 }
@@ -194,11 +197,33 @@ struct Container {
 impl Container {
     fn new() -> io::Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        // Process ids alone return, and other machines' may share the engine.
-        let name = format!("ounce-bench-{}-{number}", owner::mark().replace(':', "."));
+        let name = owner::name(NEXT.fetch_add(1, Ordering::Relaxed));
         let place = Place::held(&format!("docker rm --force {name}"))?;
-        Ok(Self { name, made: false, gone: false, _place: place })
+        Ok(Self { name, made: false, gone: false, since: SystemTime::now(), _place: place })
+    }
+
+    /// What its end was, when the kernel has ended it: nothing else is left of it than what the daemon remembers.
+    fn explained(&self, error: LaunchError, limit_mib: Option<u64>) -> LaunchError {
+        match error {
+            LaunchError::ExitedEarly { command, output, .. } if limit_mib.is_some() && self.ran_out() => {
+                LaunchError::OutOfMemory { command, limit_mib, output }
+            }
+            error => error,
+        }
+    }
+
+    fn ran_out(&self) -> bool {
+        let stamp = |time: SystemTime| {
+            let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+            format!("{}.{:09}", since.as_secs(), since.subsec_nanos())
+        };
+        let (since, until) = (stamp(self.since), stamp(SystemTime::now()));
+        let (name, event) = (format!("container={}", self.name), "event=oom");
+        let words = [
+            "events", "--since", &since, "--until", &until, "--filter", &name, "--filter", event, "--format",
+            "oom",
+        ];
+        docker(&words).is_ok_and(|events| !events.is_empty())
     }
 }
 
@@ -227,6 +252,7 @@ struct Docker {
     local: Local,
     scope: Scope,
     container: Container,
+    limit_mib: Option<u64>,
 }
 
 impl Instance for Docker {
@@ -238,12 +264,12 @@ impl Instance for Docker {
         self.scope.clone()
     }
 
-    fn cold_start(&self) -> Option<Duration> {
-        self.local.cold_start()
+    fn start(&self) -> Option<Start> {
+        self.local.start()
     }
 
     fn check_alive(&mut self) -> Result<(), LaunchError> {
-        self.local.check_alive()
+        self.local.check_alive().map_err(|error| self.container.explained(error, self.limit_mib))
     }
 
     fn stop(&mut self) -> Result<(), LaunchError> {

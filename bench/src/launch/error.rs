@@ -10,8 +10,10 @@ use thiserror::Error;
 pub enum LaunchError {
     #[error("cannot start `{command}`: {error}")]
     Spawn { command: String, error: io::Error },
-    #[error("`{command}` ended before it was ready ({status}){}", quoted(.output))]
+    #[error("`{command}` ended by itself ({status}){}", quoted(.output))]
     ExitedEarly { command: String, status: ExitStatus, output: String },
+    #[error("`{command}` was killed by the kernel: out of memory{}{}", at(*.limit_mib), quoted(.output))]
+    OutOfMemory { command: String, limit_mib: Option<u64>, output: String },
     #[error("`{command}` printed no line with {marker:?} in time{}", quoted(.output))]
     NotSaid { command: String, marker: String, output: String },
     #[error("`{command}` did not answer 200 on {url} within {waited:?} (last: {last}){}", quoted(.output))]
@@ -20,10 +22,16 @@ pub enum LaunchError {
     Missing { target: String, what: String, hint: String },
     #[error("target `{target}`: {what}")]
     Target { target: String, what: String },
+    #[error("cannot drop the page cache: {0}; run as root, or measure with a warm cache")]
+    PageCache(io::Error),
     #[error("interrupted")]
     Interrupted,
 }
 
 fn quoted(output: &str) -> String {
     if output.is_empty() { String::new() } else { format!("; its last output was:\n{output}") }
+}
+
+fn at(limit_mib: Option<u64>) -> String {
+    limit_mib.map_or_else(String::new, |mib| format!(" at its limit of {mib} MiB"))
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::docker;
 use super::error::LaunchError;
 use super::instance::{Context, Instance, Launcher};
-use super::ready::client;
+use super::ready::{Start, client};
 use super::words::target_error;
 use crate::proc;
 use crate::target::Target;
@@ -79,7 +79,7 @@ impl Instance for Existing {
         self.scope.clone()
     }
 
-    fn cold_start(&self) -> Option<Duration> {
+    fn start(&self) -> Option<Start> {
         None
     }
 

@@ -6,6 +6,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::error::LaunchError;
+use super::group::Group;
 use super::guest::{End, Guest, kvm_is_there};
 use super::instance::{Context, Instance};
 use super::local::Local;
@@ -43,10 +44,12 @@ pub(super) fn launch(target: &Target, context: &Context<'_>) -> Result<Box<dyn I
         .map_err(|error| failed(format!("cannot write {}: {error}", file.display())))?;
     let words = ["firecracker", "--no-api", "--config-file", &file.to_string_lossy()].map(String::from);
     let spawn = Words::new(target, context, address)?.spawn(&words, context)?;
-    let process = Process::spawn(&Spawn { console: true, ..spawn })?;
+    let group = Group::new(target)?;
+    let process = Process::spawn(&Spawn { console: true, group: group.as_ref().map(Group::door), ..spawn })?;
 
-    let local = Local::ready(process, target, address, context, Some(scratch))?;
-    Ok(Box::new(Guest { local, emulated: false, end: End::Console(INTERRUPT), elsewhere: None, network }))
+    let local = Local::ready(process, target, address, context, Some(scratch), group)?;
+    let (emulated, end, ram_mib) = (false, End::Console(INTERRUPT), ram_mib(target));
+    Ok(Box::new(Guest { local, emulated, end, ram_mib, elsewhere: None, network }))
 }
 
 /// The configuration of the target's file with this launch's files, sizes and addresses.

@@ -24,6 +24,11 @@ while [ "$number" -lt "$end" ]; do
   case $undo in
     # Again when it names nothing: the daemon may have been busy making it. Nothing else waits for the daemon.
     docker*) for pause in 1 2 0; do [ -z "$($undo)" ] || break; sleep $pause; done & ;;
+    # Again as long as somebody in the group is dying.
+    rmdir*) for pause in 0 0 0 1 1 2 4; do
+        for pid in $(cat "${undo#rmdir }/cgroup.procs"); do kill -s KILL "$pid"; done
+        $undo; [ -d "${undo#rmdir }" ] || break; sleep $pause
+      done & ;;
     ?*) $undo ;;
   esac
   number=$((number + 1))

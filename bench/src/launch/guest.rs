@@ -10,6 +10,7 @@ use super::instance::Instance;
 use super::local::Local;
 use super::network::Network;
 use super::process::{Process, Spawn};
+use super::ready::Start;
 use crate::proc;
 use crate::weigh::Scope;
 
@@ -60,6 +61,8 @@ pub(super) struct Guest {
     pub(super) local: Local,
     pub(super) emulated: bool,
     pub(super) end: End,
+    /// The RAM that it was given, in MiB.
+    pub(super) ram_mib: u64,
     /// Machines that are not below the process that was started: found by a word of their command line.
     pub(super) elsewhere: Option<String>,
     /// After the machine: a device in use cannot be removed cleanly.
@@ -86,11 +89,12 @@ impl Instance for Guest {
     fn scope(&self) -> Scope {
         let mut scope = self.local.scope();
         scope.roots.extend(self.elsewhere());
+        scope.guest_ram = Some(self.ram_mib << 20);
         scope
     }
 
-    fn cold_start(&self) -> Option<Duration> {
-        self.local.cold_start()
+    fn start(&self) -> Option<Start> {
+        self.local.start()
     }
 
     fn emulated(&self) -> bool {

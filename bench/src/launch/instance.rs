@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::docker::DockerLauncher;
 use super::error::LaunchError;
 use super::existing::ExistingLauncher;
 use super::local::LocalLauncher;
 use super::microvm::MicrovmLauncher;
-use super::ready::free_port;
+use super::ready::{PageCache, Start, free_port};
 use super::unikraft::UnikraftLauncher;
 use super::words::target_error;
 use crate::interrupt::Interrupt;
@@ -29,12 +28,15 @@ pub struct Context<'a> {
     pub address: Option<SocketAddr>,
     /// A file to which everything that the instance prints is appended.
     pub log: Option<PathBuf>,
+    /// What the kernel remembers of files when the target starts.
+    pub page_cache: PageCache,
 }
 
 impl<'a> Context<'a> {
     /// A launch on a free port, for a measurement.
     pub fn new(placement: &'a Placement, interrupt: &'a Interrupt) -> Self {
-        Self { placement, interrupt, values: BTreeMap::new(), address: None, log: None }
+        let (values, page_cache) = (BTreeMap::new(), PageCache::Warm);
+        Self { placement, interrupt, values, address: None, log: None, page_cache }
     }
 
     pub(super) fn address(&self, target: &Target) -> Result<SocketAddr, LaunchError> {
@@ -69,8 +71,8 @@ pub trait Instance {
     /// What is weighed. It may differ from moment to moment.
     fn scope(&self) -> Scope;
 
-    /// From the spawn to the first 200; nothing for what the scale did not start.
-    fn cold_start(&self) -> Option<Duration>;
+    /// The phases up to the first 200; nothing for what the scale did not start.
+    fn start(&self) -> Option<Start>;
 
     /// Whether a guest's instructions are emulated, so that its speed says nothing about the packaging.
     fn emulated(&self) -> bool {

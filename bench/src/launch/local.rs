@@ -7,24 +7,31 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use super::error::LaunchError;
+use super::group::{self, Group};
 use super::instance::{Context, Instance, Launcher};
-use super::process::Process;
-use super::ready::until_ready;
+use super::process::{Process, Spawn};
+use super::ready::{Start, until_listening, until_ready};
 use super::scratch::Scratch;
-use super::words::Words;
-use crate::target::{Kind, Target};
+use super::words::{Words, target_error};
+use crate::target::{Kind, Lack, Target};
 use crate::weigh::Scope;
 
 /// The kinds differ in how the command line comes about.
 pub(super) struct LocalLauncher;
 
 impl Launcher for LocalLauncher {
+    fn missing(&self, target: &Target) -> Vec<Lack> {
+        group::missing(target).into_iter().collect()
+    }
+
     fn launch(&self, target: &Target, context: &Context<'_>) -> Result<Box<dyn Instance>, LaunchError> {
         let address = context.address(target)?;
         let words = Words::new(target, context, address)?;
-        let spawn = words.spawn(&command(target), context)?;
+        let group = Group::new(target)?;
+        let spawn =
+            Spawn { group: group.as_ref().map(Group::door), ..words.spawn(&command(target), context)? };
         let process = Process::spawn(&spawn)?;
-        Ok(Box::new(Local::ready(process, target, address, context, words.scratch)?))
+        Ok(Box::new(Local::ready(process, target, address, context, words.scratch, group)?))
     }
 }
 
@@ -50,8 +57,11 @@ fn command(target: &Target) -> Vec<String> {
 pub(super) struct Local {
     process: Process,
     address: SocketAddr,
-    cold_start: Duration,
+    start: Start,
     stop_timeout: Duration,
+    kind: Kind,
+    /// After the process: a group in use cannot be removed.
+    group: Option<Group>,
     _scratch: Option<Scratch>,
 }
 
@@ -63,18 +73,17 @@ impl Local {
         address: SocketAddr,
         context: &Context<'_>,
         scratch: Option<Scratch>,
+        mut group: Option<Group>,
     ) -> Result<Self, LaunchError> {
-        let timeout = Duration::from_secs(target.ready.timeout_s);
-        if let Some(words) = &target.ready.console {
-            process.says(words, timeout, context.interrupt)?;
+        // Refused where the nearest group around both is somebody else's.
+        if !process.entered() && group.take().is_some_and(|group| group.is_limit()) {
+            let what = "it may not enter the control group that limits its memory: run as root".to_owned();
+            return Err(target_error(target, what));
         }
-        let address = match &target.address_after {
-            Some(marker) => process.address_after(marker, timeout)?,
-            None => address,
-        };
-        let cold_start = until_ready(&mut process, address, &target.ready.path, timeout, context.interrupt)?;
+        let ready = phases(&mut process, target, address, context);
+        let (address, start) = ready.map_err(|error| told(group.as_ref(), &process, error))?;
         let stop_timeout = Duration::from_secs(target.stop_timeout_s);
-        Ok(Self { process, address, cold_start, stop_timeout, _scratch: scratch })
+        Ok(Self { process, address, start, stop_timeout, kind: target.kind, group, _scratch: scratch })
     }
 
     /// SIGTERM, and SIGKILL when that takes too long. Returns the program's status.
@@ -96,15 +105,20 @@ impl Instance for Local {
     }
 
     fn scope(&self) -> Scope {
-        Scope::of(vec![self.process.pid()])
+        let cgroup = self.group.as_ref().map(|group| group.cgroup().clone());
+        Scope { roots: vec![self.process.pid()], cgroup, kind: Some(self.kind), guest_ram: None }
     }
 
-    fn cold_start(&self) -> Option<Duration> {
-        Some(self.cold_start)
+    fn start(&self) -> Option<Start> {
+        Some(self.start.clone())
     }
 
     fn check_alive(&mut self) -> Result<(), LaunchError> {
-        self.process.check_alive()
+        let alive = self.process.check_alive();
+        match self.group.as_ref().and_then(|group| group.killed(&self.process)) {
+            Some(killed) => Err(killed),
+            None => alive,
+        }
     }
 
     fn stop(&mut self) -> Result<(), LaunchError> {
@@ -113,5 +127,48 @@ impl Instance for Local {
             Ok(_) => Ok(()),
             Err(error) => Err(LaunchError::Spawn { command, error }),
         }
+    }
+}
+
+/// The address, and the phases up to the first 200.
+fn phases(
+    process: &mut Process,
+    target: &Target,
+    address: SocketAddr,
+    context: &Context<'_>,
+) -> Result<(SocketAddr, Start), LaunchError> {
+    let (timeout, interrupt) = (Duration::from_secs(target.ready.timeout_s), context.interrupt);
+    if let Some(words) = &target.ready.console {
+        process.says(words, timeout, interrupt)?;
+    }
+    let address = match &target.address_after {
+        Some(marker) => process.address_after(marker, timeout)?,
+        None => address,
+    };
+    let listening =
+        if is_direct(target) { until_listening(process, address, timeout, interrupt)? } else { None };
+    let ready = until_ready(process, address, &target.ready.path, timeout, interrupt)?;
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
+    let output = process.first_output().map(|first| first.saturating_duration_since(process.spawned()));
+    let start = Start {
+        page_cache: context.page_cache,
+        first_output_ms: output.map(ms),
+        listening_ms: listening.map(ms),
+        ready_ms: ms(ready),
+    };
+    Ok((address, start))
+}
+
+/// Whether nothing else takes connections before the service does: before a container's or a guest's there may be a
+/// proxy, and who asks a guest too early waits for a second.
+fn is_direct(target: &Target) -> bool {
+    target.ready.console.is_none() && matches!(target.kind, Kind::Process | Kind::Wasmtime | Kind::Spin)
+}
+
+/// That the kernel has killed something explains more than what followed from it.
+fn told(group: Option<&Group>, process: &Process, error: LaunchError) -> LaunchError {
+    match error {
+        LaunchError::Interrupted => error,
+        _ => group.and_then(|group| group.killed(process)).unwrap_or(error),
     }
 }

@@ -7,10 +7,12 @@ use std::path::Path;
 
 use super::error::LaunchError;
 use super::firecracker;
+use super::group::Group;
 use super::guest::{End, Guest, QEMU, boot};
 use super::instance::{Context, Instance, Launcher, file_bytes};
 use super::local::Local;
 use super::network::Network;
+use super::process::Spawn;
 use super::words::Words;
 use crate::target::{Lack, Target, Vmm, find_program};
 
@@ -54,12 +56,14 @@ impl Launcher for MicrovmLauncher {
         let network = Network::new(target, context)?;
         let address = network.address();
         let words = Words::new(target, context, address)?;
+        let group = Group::new(target)?;
         let (process, emulated) = boot(|accelerator| {
             let spawn = words.spawn(&command(target, &network, accelerator), context)?;
-            Ok(super::process::Spawn { console: true, ..spawn })
+            Ok(Spawn { console: true, group: group.as_ref().map(Group::door), ..spawn })
         })?;
-        let local = Local::ready(process, target, address, context, words.scratch)?;
-        Ok(Box::new(Guest { local, emulated, end: End::Console(INTERRUPT), elsewhere: None, network }))
+        let local = Local::ready(process, target, address, context, words.scratch, group)?;
+        let (end, ram_mib) = (End::Console(INTERRUPT), ram_mib(target));
+        Ok(Box::new(Guest { local, emulated, end, ram_mib, elsewhere: None, network }))
     }
 }
 

@@ -25,6 +25,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     bytes: Vec<u8>,
+    /// When the first of them came.
+    first: Option<Instant>,
     closed: bool,
 }
 
@@ -50,6 +52,11 @@ impl Output {
             writer.0.changed.notify_all();
         });
         output
+    }
+
+    /// When the first byte came, if one has come.
+    pub fn first(&self) -> Option<Instant> {
+        self.lock().first
     }
 
     /// Everything kept so far (the last 256 KiB), with invalid UTF-8 replaced.
@@ -95,7 +102,9 @@ impl Output {
     }
 
     fn push(&self, new: &[u8]) {
+        let now = Instant::now();
         let mut state = self.lock();
+        state.first.get_or_insert(now);
         let surplus = (state.bytes.len() + new.len()).saturating_sub(KEPT);
         if surplus > 0 {
             state.bytes.drain(..surplus);

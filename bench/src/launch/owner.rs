@@ -1,7 +1,7 @@
 //! Whose an instance is: a mark on everything that the scale launches, so that what is left behind is found.
 //!
-//! Every launched process inherits the mark as a variable, every container carries it as a label, a scratch
-//! directory has it in its name. It names the process that launched it; when that is gone and the mark is still
+//! Every launched process inherits the mark as a variable, every container carries it as a label, scratch directories
+//! and control groups have it in their names. It names the process that launched it; when that is gone and the mark is still
 //! there, something was left behind.
 
 use std::fs;
@@ -11,6 +11,21 @@ use crate::proc;
 /// The variable, and the label of containers.
 pub const VARIABLE: &str = "OUNCE_BENCH_OWNER";
 pub const LABEL: &str = "ounce-bench.owner";
+
+/// What is named after its owner is called this, its owner's mark, and a number.
+const PREFIX: &str = "ounce-bench-";
+
+/// A name for something of this process's. Process ids alone return, and other machines' may share the place.
+pub(super) fn name(number: u32) -> String {
+    // A colon would be a separator in the configuration of many a program.
+    format!("{PREFIX}{}-{number}", mark().replace(':', "."))
+}
+
+/// The mark in a name, if it is one of the scale's.
+pub(crate) fn mark_in(name: &str) -> Option<String> {
+    let (mark, _) = name.strip_prefix(PREFIX)?.rsplit_once('-')?;
+    Some(mark.replace('.', ":"))
+}
 
 /// The mark of this process: its id and its start time, which together do not return, and where they mean
 /// something.
@@ -52,6 +67,12 @@ fn place() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_holds_its_owners_mark() {
+        assert!(mark_in(&name(7)) == Some(mark()) && !name(7).contains(':'), "{}", name(7));
+        assert_eq!((mark_in("ounce-bench-x"), mark_in("other-1:2-3")), (None, None));
+    }
 
     #[test]
     fn a_mark_lives_as_long_as_its_process() {

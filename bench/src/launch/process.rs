@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -18,9 +19,11 @@ use rustix::process::{
 use rustix::thread::CpuSet;
 
 use super::error::LaunchError;
+use super::group::{self, Way};
 use super::guard::Place;
 use super::output::Output;
 use super::owner;
+use super::ready::PageCache;
 use crate::interrupt::Interrupt;
 use crate::proc;
 
@@ -39,6 +42,11 @@ pub struct Spawn {
     pub log: Option<PathBuf>,
     /// Whether its standard input is a pipe for [`Process::type_in`]; otherwise it is empty.
     pub console: bool,
+    /// The file by which the program enters a control group before its first instruction, see
+    /// [`Cgroup::door`](crate::cgroup::Cgroup::door).
+    pub group: Option<Arc<File>>,
+    /// What the kernel remembers of files when the program starts.
+    pub page_cache: PageCache,
 }
 
 impl Spawn {
@@ -66,6 +74,7 @@ pub struct Process {
     stdout: Output,
     stderr: Output,
     status: Option<ExitStatus>,
+    entered: bool,
     /// On the guard's list, until the group is gone.
     place: Option<Place>,
 }
@@ -78,9 +87,14 @@ impl Process {
     pub fn spawn(spawn: &Spawn) -> Result<Self, LaunchError> {
         let failed = |error| LaunchError::Spawn { command: spawn.command.join(" "), error };
         let (place, pipe) = Place::new().map_err(failed)?;
-        let mut command = command(spawn, place.number(), pipe).map_err(failed)?;
+        let way = spawn.group.clone().map(Way::new).transpose().map_err(failed)?;
+        let (way, told) = way.unzip();
+        let mut command = command(spawn, place.number(), pipe, way).map_err(failed)?;
+        spawn.page_cache.prepare()?;
         let spawned = Instant::now();
         let mut child = command.spawn().map_err(failed)?;
+        drop(command);
+        let entering = told.and_then(group::took);
         let streams = (child.stdout.take(), child.stderr.take());
         let (Some(stdout), Some(stderr)) = streams else {
             return Err(failed(io::Error::other("its output was not captured")));
@@ -94,8 +108,18 @@ impl Process {
             let _ = child.wait();
             failed(error.into())
         })?;
-        let command = spawn.command.join(" ");
-        Ok(Self { child, pid, pidfd, command, spawned, stdout, stderr, status: None, place: Some(place) })
+        Ok(Self {
+            child,
+            pid,
+            pidfd,
+            command: spawn.command.join(" "),
+            spawned: spawned + entering.unwrap_or_default(),
+            stdout,
+            stderr,
+            status: None,
+            entered: entering.is_some(),
+            place: Some(place),
+        })
     }
 
     /// The process id of the program itself (not of what it starts).
@@ -103,9 +127,19 @@ impl Process {
         self.pid.as_raw_pid()
     }
 
-    /// The moment before the program was started.
+    /// The moment before the program was started, later by what it took to enter its control group.
     pub fn spawned(&self) -> Instant {
         self.spawned
+    }
+
+    /// Whether it runs in the control group that it was to enter.
+    pub fn entered(&self) -> bool {
+        self.entered
+    }
+
+    /// When it printed its first byte, if it has.
+    pub fn first_output(&self) -> Option<Instant> {
+        self.stdout.first().into_iter().chain(self.stderr.first()).min()
     }
 
     pub fn command(&self) -> &str {
@@ -283,7 +317,7 @@ impl Drop for Process {
     }
 }
 
-fn command(spawn: &Spawn, place: u32, guard: OwnedFd) -> io::Result<Command> {
+fn command(spawn: &Spawn, place: u32, guard: OwnedFd, way: Option<Way>) -> io::Result<Command> {
     let (program, arguments) = spawn
         .command
         .split_first()
@@ -298,7 +332,7 @@ fn command(spawn: &Spawn, place: u32, guard: OwnedFd) -> io::Result<Command> {
     }
     let cpus = (!spawn.cpus.is_empty()).then(|| cpu_set(&spawn.cpus));
     let parent = getpid();
-    // SAFETY: between fork and exec the closure makes five system calls and allocates nothing.
+    // SAFETY: between fork and exec the closure makes a few system calls and allocates nothing.
     unsafe {
         command.pre_exec(move || {
             set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -306,6 +340,9 @@ fn command(spawn: &Spawn, place: u32, guard: OwnedFd) -> io::Result<Command> {
                 return Err(rustix::io::Errno::SRCH.into());
             }
             Place::enter(place, &guard, getpid().as_raw_pid())?;
+            if let Some(way) = &way {
+                way.enter();
+            }
             if let Some(cpus) = &cpus {
                 rustix::thread::sched_setaffinity(None, cpus)?;
             }

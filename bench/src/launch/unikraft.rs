@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::error::LaunchError;
+use super::group::Group;
 use super::guest::{End, Guest, QEMU, boot};
 use super::instance::{Context, Instance, Launcher, file_bytes};
 use super::local::Local;
@@ -54,24 +55,28 @@ impl Launcher for UnikraftLauncher {
     }
 
     fn launch(&self, target: &Target, context: &Context<'_>) -> Result<Box<dyn Instance>, LaunchError> {
+        let (group, ram_mib) = (Group::new(target)?, ram_mib(target));
+        let door = group.as_ref().map(Group::door);
         let Some(kernel) = kernel() else {
             let address = context.address(target)?;
             let words = Words::new(target, context, address)?;
-            let process = Process::spawn(&words.spawn(&kraft(target, address), context)?)?;
-            let local = Local::ready(process, target, address, context, words.scratch)?;
+            let spawn = words.spawn(&kraft(target, address), context)?;
+            let process = Process::spawn(&Spawn { group: door, ..spawn })?;
+            let local = Local::ready(process, target, address, context, words.scratch, group)?;
             // The machine that kraft starts is not its child; its forwarded port is nobody else's.
             let (elsewhere, network) = (Some(format!("hostfwd=tcp:{address}-")), Network::User(address));
-            return Ok(Box::new(Guest { local, emulated: false, end: End::Machine, elsewhere, network }));
+            let (emulated, end) = (false, End::Machine);
+            return Ok(Box::new(Guest { local, emulated, end, ram_mib, elsewhere, network }));
         };
         let network = Network::new(target, context)?;
         let address = network.address();
         let words = Words::new(target, context, address)?;
         let (process, emulated) = boot(|accelerator| {
             let spawn = words.spawn(&qemu(target, &kernel, &network, accelerator), context)?;
-            Ok(Spawn { console: true, ..spawn })
+            Ok(Spawn { console: true, group: door.clone(), ..spawn })
         })?;
-        let local = Local::ready(process, target, address, context, words.scratch)?;
-        Ok(Box::new(Guest { local, emulated, end: End::Machine, elsewhere: None, network }))
+        let local = Local::ready(process, target, address, context, words.scratch, group)?;
+        Ok(Box::new(Guest { local, emulated, end: End::Machine, ram_mib, elsewhere: None, network }))
     }
 }
 

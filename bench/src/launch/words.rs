@@ -27,7 +27,8 @@ impl<'a> Words<'a> {
         let scratch = uses_scratch(target).then(Scratch::new).transpose();
         let scratch =
             scratch.map_err(|error| target_error(target, format!("no scratch directory: {error}")))?;
-        let mut values = context.values.clone();
+        let mut values = target.values.clone();
+        values.extend(context.values.clone());
         values.insert("address".into(), address.to_string());
         values.insert("host".into(), address.ip().to_string());
         values.insert("port".into(), address.port().to_string());
@@ -67,7 +68,8 @@ impl<'a> Words<'a> {
             }
         }
         let (workdir, cpus) = (Some(target.directory()), context.placement.server_cpus.clone());
-        Ok(Spawn { command, env, workdir, cpus, log: context.log.clone(), console: false })
+        let (log, page_cache) = (context.log.clone(), context.page_cache);
+        Ok(Spawn { command, env, workdir, cpus, log, page_cache, ..Spawn::default() })
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) enum State {
 pub(super) struct Connection {
     pub(super) socket: Option<OwnedFd>,
     pub(super) state: State,
+    /// Which of the plan's exchanges the request in flight belongs to.
+    pub(super) kind: usize,
     /// When the request in flight was due, and when it was sent, in nanoseconds since the start.
     pub(super) intended: u64,
     pub(super) sent: u64,
@@ -40,6 +42,7 @@ impl Connection {
         Self {
             socket: None,
             state: State::Down { retry: 0 },
+            kind: 0,
             intended: 0,
             sent: 0,
             written: 0,

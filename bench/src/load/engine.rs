@@ -1,7 +1,7 @@
 //! The loop of one generator thread: epoll in edge-triggered mode over its share of the connections.
 
 use std::collections::VecDeque;
-use std::num::NonZeroU64;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -14,10 +14,13 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::alarm::{ALARM, Alarm};
 use super::connection::{Connection, State};
+use super::flight::Flight;
+use super::mix::Mix;
 use super::outcome::{Errors, Outcome, histogram};
 use super::response::{Fault, Progress};
-use super::schedule::Arrivals;
+use super::schedule::{Arrivals, Part};
 use super::{Plan, pin};
 
 /// How often timeouts, retries and the stop flag are looked at, in nanoseconds.
@@ -28,14 +31,14 @@ const RETRY: u64 = 10_000_000;
 const BUFFER: usize = 128 * 1024;
 /// Whole responses up to this size are remembered, so that an equal one need not be parsed.
 const REMEMBERED: usize = 20 * 1024;
+/// The order of a mix is the same for every target and round.
+const MIX_SEED: u64 = 1;
 
 /// Runs one thread's share of a plan on the calling thread.
-pub(super) fn run(plan: &Plan, stop: &AtomicBool) -> Result<Outcome> {
+pub(super) fn run(plan: &Plan, part: Part, stop: &AtomicBool) -> Result<Outcome> {
     pin(plan)?;
-    // The default slack of 50 µs would delay every wake-up of an open loop.
-    let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
     let before = thread_cpu();
-    let mut engine = Engine::new(plan)?;
+    let mut engine = Engine::new(plan, part)?;
     engine.run(stop)?;
     Ok(engine.outcome(thread_cpu() - before))
 }
@@ -43,13 +46,16 @@ pub(super) fn run(plan: &Plan, stop: &AtomicBool) -> Result<Outcome> {
 struct Engine<'a> {
     plan: &'a Plan,
     epoll: OwnedFd,
+    /// Of an open loop.
+    alarm: Option<Alarm>,
     connections: Vec<Connection>,
     idle: VecDeque<usize>,
-    in_flight: usize,
+    flight: Flight,
     arrivals: Arrivals,
+    mix: Mix,
     buffer: Box<[u8]>,
-    /// The bytes of the last response that was parsed and found right.
-    verified: Vec<u8>,
+    /// For each kind of request the bytes of the last response that was parsed and found right.
+    verified: Vec<Vec<u8>>,
     start: Instant,
     /// End of the window, in nanoseconds since the start like every time here.
     end: u64,
@@ -58,20 +64,30 @@ struct Engine<'a> {
     reconnects: u64,
     errors: Errors,
     latency: Histogram<u64>,
+    /// The latencies from the moment of sending, in total.
+    sent: u64,
+    /// Right responses by kind of request.
+    kinds: Vec<u64>,
 }
 
 impl<'a> Engine<'a> {
-    fn new(plan: &'a Plan) -> Result<Self> {
+    fn new(plan: &'a Plan, part: Part) -> Result<Self> {
         let end = nanos(plan.duration);
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).context("cannot make an epoll instance")?;
+        let alarm = plan.schedule.rate().map(|_| Alarm::new(&epoll)).transpose();
+        let exchanges = &plan.expected.exchanges;
+        let weights: Vec<u32> = exchanges.iter().map(|exchange| exchange.weight).collect();
         Ok(Self {
             plan,
-            epoll: epoll::create(epoll::CreateFlags::CLOEXEC).context("cannot make an epoll instance")?,
+            epoll,
+            alarm: alarm.context("cannot make a timer")?,
             connections: (0..plan.connections).map(|_| Connection::new()).collect(),
             idle: VecDeque::with_capacity(plan.connections),
-            in_flight: 0,
-            arrivals: Arrivals::new(plan.schedule, end),
+            flight: Flight::default(),
+            arrivals: Arrivals::new(plan.schedule, part, end),
+            mix: Mix::new(&weights, &mut part.rng(MIX_SEED)),
             buffer: vec![0; BUFFER].into(),
-            verified: Vec::with_capacity(REMEMBERED),
+            verified: exchanges.iter().map(|_| Vec::with_capacity(REMEMBERED)).collect(),
             start: Instant::now(),
             end,
             requests: 0,
@@ -79,6 +95,8 @@ impl<'a> Engine<'a> {
             reconnects: 0,
             errors: Errors::default(),
             latency: histogram()?,
+            sent: 0,
+            kinds: vec![0; exchanges.len()],
         })
     }
 
@@ -90,6 +108,7 @@ impl<'a> Engine<'a> {
             if now >= tick {
                 if stop.load(Ordering::Relaxed) {
                     self.end = self.end.min(now);
+                    self.arrivals.stop(now);
                     return Ok(());
                 }
                 self.tick(now);
@@ -99,13 +118,13 @@ impl<'a> Engine<'a> {
             if self.finished(now) {
                 return Ok(());
             }
-            let pause = self.pause(now, tick);
+            let pause = self.pause(now, tick).context("cannot set the timer")?;
             events.clear();
             match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&pause)) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(error).context("cannot wait for the connections"),
             }
-            for event in &events {
+            for event in events.iter().filter(|event| event.data.u64() != ALARM) {
                 self.handle(event.data.u64() as usize, event.flags);
             }
         }
@@ -143,23 +162,28 @@ impl<'a> Engine<'a> {
 
     /// Nothing in flight after the window, and the queue is empty or has waited as long as a request may.
     fn finished(&self, now: u64) -> bool {
-        now >= self.end && self.in_flight == 0 && !self.wanted(now)
+        now >= self.end && self.flight.now == 0 && !self.wanted(now)
     }
 
     /// Whether there is or will be something to send.
     fn wanted(&self, now: u64) -> bool {
-        now < self.end || (self.arrivals.backlog() > 0 && now < self.end + nanos(self.plan.timeout))
+        now < self.end || (self.arrivals.pending() && now < self.end + nanos(self.plan.timeout))
     }
 
-    fn pause(&self, now: u64, tick: u64) -> Timespec {
+    /// How long to wait for events at most. The next request of an open loop rings the alarm.
+    fn pause(&mut self, now: u64, tick: u64) -> io::Result<Timespec> {
         let mut until = if now < self.end { tick.min(self.end) } else { tick };
-        if let Some(next) = self.arrivals.next()
-            && !self.idle.is_empty()
+        if let (Some(next), Some(alarm), false) =
+            (self.arrivals.next(), &mut self.alarm, self.idle.is_empty())
         {
-            until = until.min(next.max(now));
+            if next <= now {
+                until = now;
+            } else if next < until {
+                alarm.set(next, now)?;
+            }
         }
         let left = until.saturating_sub(now);
-        Timespec { tv_sec: (left / 1_000_000_000) as i64, tv_nsec: (left % 1_000_000_000) as i64 }
+        Ok(Timespec { tv_sec: (left / 1_000_000_000) as i64, tv_nsec: (left % 1_000_000_000) as i64 })
     }
 
     fn handle(&mut self, index: usize, flags: epoll::EventFlags) {
@@ -180,8 +204,8 @@ impl<'a> Engine<'a> {
                 if flags.contains(Flags::IN) || ending {
                     self.read(index, ending);
                 }
-                let request = &self.plan.expected.request;
                 let connection = &mut self.connections[index];
+                let request = &self.plan.expected.exchanges[connection.kind].request;
                 if connection.state == State::Busy && connection.written < request.len() {
                     // A failure shows as the end of the stream when it is read.
                     let _ = connection.write(request);
@@ -214,11 +238,12 @@ impl<'a> Engine<'a> {
 
     fn send(&mut self, index: usize, intended: u64, now: u64) {
         self.arrivals.advance();
-        self.in_flight += 1;
+        self.flight.begin(now);
         let connection = &mut self.connections[index];
         connection.state = State::Busy;
         (connection.intended, connection.sent, connection.written) = (intended, now, 0);
-        if connection.write(&self.plan.expected.request).is_err() {
+        connection.kind = self.mix.turn();
+        if connection.write(&self.plan.expected.exchanges[connection.kind].request).is_err() {
             self.errors.reset += 1;
             self.drop_request(index, now);
         }
@@ -245,23 +270,23 @@ impl<'a> Engine<'a> {
     }
 
     fn received(&mut self, index: usize, n: usize) {
-        let expected = &self.plan.expected;
         let connection = &mut self.connections[index];
+        let (kind, expected) = (connection.kind, &self.plan.expected.exchanges[connection.kind]);
         if connection.state == State::Idle {
             // A server may say why it closes an idle connection (408); nobody asked.
             return self.ended(index);
         }
         let fresh = connection.reader.is_fresh();
         let bytes = &self.buffer[..n];
-        if fresh && bytes == self.verified {
+        if fresh && bytes == self.verified[kind] {
             return self.answered(index, false, None);
         }
         match connection.reader.feed(bytes, expected) {
             Ok(Progress::More) => {}
             Ok(Progress::Done { close, wrong }) => {
                 if fresh && !close && wrong.is_none() && n <= REMEMBERED {
-                    self.verified.clear();
-                    self.verified.extend_from_slice(bytes);
+                    self.verified[kind].clear();
+                    self.verified[kind].extend_from_slice(bytes);
                 }
                 self.answered(index, close, wrong);
             }
@@ -272,16 +297,20 @@ impl<'a> Engine<'a> {
     /// A whole response was read.
     fn answered(&mut self, index: usize, close: bool, wrong: Option<Fault>) {
         let now = self.now();
-        self.in_flight -= 1;
+        let Connection { kind, intended, sent, written, .. } = self.connections[index];
+        self.flight.end(now);
         match wrong {
             Some(Fault::Status) => self.errors.status += 1,
             Some(Fault::Body) => self.errors.body += 1,
             None => {
-                self.latency.saturating_record(now - self.connections[index].intended);
+                self.latency.saturating_record(now - intended);
+                self.sent += now - sent;
+                self.kinds[kind] += 1;
                 *if now <= self.end { &mut self.requests } else { &mut self.drained } += 1;
             }
         }
-        if close {
+        // An answer before the end of the payload leaves the rest of it in the way of the next request.
+        if close || written < self.plan.expected.exchanges[kind].request.len() {
             self.reconnects += 1;
             self.reopen(index, now);
         } else {
@@ -293,7 +322,7 @@ impl<'a> Engine<'a> {
     fn ended(&mut self, index: usize) {
         let connection = &mut self.connections[index];
         if connection.state == State::Busy {
-            return match connection.reader.end(&self.plan.expected) {
+            return match connection.reader.end(&self.plan.expected.exchanges[connection.kind]) {
                 Progress::Done { close, wrong } => self.answered(index, close, wrong),
                 Progress::More => self.lost(index, |errors| &mut errors.closed),
             };
@@ -315,7 +344,7 @@ impl<'a> Engine<'a> {
     }
 
     fn drop_request(&mut self, index: usize, now: u64) {
-        self.in_flight -= 1;
+        self.flight.end(now);
         self.reopen(index, now);
     }
 
@@ -331,17 +360,21 @@ impl<'a> Engine<'a> {
     }
 
     fn outcome(mut self, cpu: Duration) -> Outcome {
-        self.errors.unsent = self.arrivals.backlog();
+        let wall = self.now();
+        self.errors.unsent = self.arrivals.unsent();
         Outcome {
             requests: self.requests,
             drained: self.drained,
             errors: self.errors,
             reconnects: self.reconnects,
+            sent_mean: Duration::from_nanos(self.sent.checked_div(self.latency.len()).unwrap_or(0)),
             latency: self.latency,
+            kinds: self.kinds,
+            in_flight: self.flight.mean(wall),
             window: Duration::from_nanos(self.end),
             busiest_cpu: cpu,
             cpu,
-            wall: self.start.elapsed(),
+            wall: Duration::from_nanos(wall),
             threads: 1,
         }
     }

@@ -1,10 +1,15 @@
 //! What a load found out.
 
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
+
+use super::Plan;
+use super::little::{Flow, Little, littles_law};
+use crate::stats::ratio;
 
 /// Requests that went wrong, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +30,15 @@ pub struct Errors {
     pub malformed: u64,
     /// Open loop: due, but no connection became free in time.
     pub unsent: u64,
+}
+
+/// The kinds that there were, with their counts.
+impl fmt::Display for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds = self.by_kind().into_iter().filter(|(_, count)| *count > 0);
+        let kinds: Vec<String> = kinds.map(|(kind, count)| format!("{kind} {count}")).collect();
+        f.write_str(&if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") })
+    }
 }
 
 impl Errors {
@@ -69,6 +83,12 @@ pub struct Outcome {
     pub reconnects: u64,
     /// Nanoseconds of every right response, from the intended send time.
     pub latency: Histogram<u64>,
+    /// Mean latency of right responses from the moment that the request was really sent.
+    pub sent_mean: Duration,
+    /// Requests in flight, on average over `wall`.
+    pub in_flight: f64,
+    /// Right responses, drained ones included, by kind of request in the order of the workload.
+    pub kinds: Vec<u64>,
     /// The window; shorter than planned when the load was stopped.
     pub window: Duration,
     /// CPU time of the busiest generator thread, and of all, within the whole load.
@@ -95,17 +115,46 @@ impl Outcome {
         if self.wall.is_zero() { 0.0 } else { self.busiest_cpu.as_secs_f64() / self.wall.as_secs_f64() }
     }
 
+    /// Whether the figures fit together, see [`littles_law`].
+    pub fn littles_law(&self, plan: &Plan) -> Little {
+        littles_law(&Flow {
+            schedule: plan.schedule,
+            connections: plan.connections,
+            requests: self.requests,
+            drained: self.drained,
+            errors: self.errors,
+            reconnects: self.reconnects,
+            sent_mean_s: self.sent_mean.as_secs_f64(),
+            in_flight: self.in_flight,
+            window_s: self.window.as_secs_f64(),
+            wall_s: self.wall.as_secs_f64(),
+        })
+    }
+
+    fn sent_total(&self) -> f64 {
+        self.sent_mean.as_secs_f64() * self.latency.len() as f64
+    }
+
+    fn in_flight_total(&self) -> f64 {
+        self.in_flight * self.wall.as_secs_f64()
+    }
+
     pub(super) fn add(&mut self, other: Self) -> Result<()> {
+        let sent = self.sent_total() + other.sent_total();
+        let in_flight = self.in_flight_total() + other.in_flight_total();
         self.requests += other.requests;
         self.drained += other.drained;
         self.errors.add(other.errors);
         self.reconnects += other.reconnects;
         self.latency.add(other.latency).context("cannot add latency histograms")?;
+        self.kinds.iter_mut().zip(other.kinds).for_each(|(kind, other)| *kind += other);
         self.window = self.window.max(other.window);
         self.busiest_cpu = self.busiest_cpu.max(other.busiest_cpu);
         self.cpu += other.cpu;
         self.wall = self.wall.max(other.wall);
         self.threads += other.threads;
+        self.sent_mean = Duration::from_secs_f64(ratio(sent, self.latency.len() as f64).unwrap_or(0.0));
+        self.in_flight = ratio(in_flight, self.wall.as_secs_f64()).unwrap_or(0.0);
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Reading and checking one response, however its bytes are cut: head, then a body by length, chunks or end.
 
-use super::reference::Expected;
+use super::reference::Exchange;
 
 /// How many bytes of a body are compared with the reference; beyond them its length alone counts.
 pub const COMPARED: usize = 16 * 1024;
@@ -83,11 +83,15 @@ impl Reader {
     ///
     /// # Errors
     /// [`Malformed`]: the connection is of no further use then.
-    pub(super) fn feed(&mut self, mut bytes: &[u8], expected: &Expected) -> Result<Progress, Malformed> {
-        if self.phase == Phase::Head {
-            match self.head(bytes)? {
+    pub(super) fn feed(&mut self, mut bytes: &[u8], expected: &Exchange) -> Result<Progress, Malformed> {
+        while self.phase == Phase::Head {
+            match self.head(bytes, expected)? {
                 Some(used) => bytes = &bytes[used..],
                 None => return Ok(Progress::More),
+            }
+            // Interim: the answer follows. Nobody has asked to switch protocols.
+            if (100..200).contains(&self.status) {
+                self.reset();
             }
         }
         while !self.complete() {
@@ -103,7 +107,7 @@ impl Reader {
     }
 
     /// The server closed the connection: the end of a response without length, or `More` is missing.
-    pub(super) fn end(&mut self, expected: &Expected) -> Progress {
+    pub(super) fn end(&mut self, expected: &Exchange) -> Progress {
         if self.phase != Phase::UntilEnd {
             return Progress::More;
         }
@@ -115,7 +119,7 @@ impl Reader {
         self.phase == Phase::Length(0)
     }
 
-    fn finish(&mut self, expected: &Expected) -> Progress {
+    fn finish(&mut self, expected: &Exchange) -> Progress {
         let wrong = if self.status != expected.status {
             Some(Fault::Status)
         } else if !self.same || expected.length.is_some_and(|length| length != self.seen) {
@@ -129,13 +133,14 @@ impl Reader {
     }
 
     /// Reads the head; returns how many of `bytes` belong to it once it is complete.
-    fn head(&mut self, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
+    fn head(&mut self, bytes: &[u8], expected: &Exchange) -> Result<Option<usize>, Malformed> {
         let before = self.head.len();
         let room = HEAD_LIMIT - before;
         self.head.extend_from_slice(&bytes[..bytes.len().min(room)]);
         match parse_head(&self.head)? {
             Some(head) => {
-                (self.phase, self.close, self.status) = (head.body, head.close, head.status);
+                let body = if expected.bodiless { Phase::Length(0) } else { head.body };
+                (self.phase, self.close, self.status) = (body, head.close, head.status);
                 Ok(Some(head.length - before))
             }
             None if self.head.len() == HEAD_LIMIT => Err(Malformed),
@@ -144,7 +149,7 @@ impl Reader {
     }
 
     /// Takes one step in the body; returns the bytes that are left.
-    fn body<'a>(&mut self, bytes: &'a [u8], expected: &Expected) -> Result<&'a [u8], Malformed> {
+    fn body<'a>(&mut self, bytes: &'a [u8], expected: &Exchange) -> Result<&'a [u8], Malformed> {
         match self.phase {
             Phase::Length(left) => {
                 let (part, rest) = split(bytes, left);
@@ -193,7 +198,7 @@ impl Reader {
         }
     }
 
-    fn content(&mut self, part: &[u8], expected: &Expected) {
+    fn content(&mut self, part: &[u8], expected: &Exchange) {
         if let Some(length) = expected.length {
             let known =
                 usize::try_from(self.seen).ok().and_then(|seen| expected.content.get(seen..)).unwrap_or(&[]);
@@ -231,8 +236,10 @@ fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Malformed> {
         {
             body = Phase::ChunkSize(0, false);
         } else if header.name.eq_ignore_ascii_case("connection") {
-            close =
-                value.eq_ignore_ascii_case(b"close") || (close && !value.eq_ignore_ascii_case(b"keep-alive"));
+            let says = |word: &[u8]| {
+                value.split(|&byte| byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(word))
+            };
+            close = says(b"close") || (close && !says(b"keep-alive"));
         }
     }
     Ok(Some(Head { status, body, close, length }))

@@ -3,10 +3,12 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use super::figure::Figure;
 use super::footprint;
-use super::row::{Row, ranked, rows};
-use crate::load::Schedule;
-use crate::record::Record;
+use super::row::{Class, Row, ranked, rows};
+use crate::noise::Reading;
+use crate::record::{Cell, Noise, Record};
+use crate::stats::{Estimate, max, median, quantile, ratio};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -20,20 +22,36 @@ pub struct Table {
     pub rows: Vec<Vec<String>>,
 }
 
-const HEADINGS: [&str; 12] = [
-    "target",
-    "req/s",
-    "req/s per MB (loaded PSS)",
-    "PSS idle (MB)",
-    "PSS loaded (MB)",
-    "CPU (µs/req)",
-    "p50 (ms)",
-    "p99 (ms)",
-    "cold start (ms)",
-    "artefact (MB)",
-    "errors",
-    "marks",
+/// The columns of figures; after them come artefact, errors and marks.
+const COLUMNS: [Figure; 8] = [
+    Figure::ReqPerS,
+    Figure::ReqPerSPerMb,
+    Figure::PssIdleMb,
+    Figure::PssLoadedMb,
+    Figure::ReqPerCpuS,
+    Figure::P50Ms,
+    Figure::P99Ms,
+    Figure::ColdStartMs,
 ];
+
+/// Columns that are there when something was measured for them.
+const OPTIONAL: [Figure; 3] = [Figure::PssRestMb, Figure::ColdStartDroppedMs, Figure::EnergyMjPerReq];
+
+/// The figures of a table, in order.
+pub(super) fn columns(rows: &[&Row]) -> Vec<Figure> {
+    let measured = |figure: &Figure| rows.iter().any(|row| row.get(*figure).is_some());
+    COLUMNS.into_iter().chain(OPTIONAL.into_iter().filter(measured)).collect()
+}
+
+pub(super) fn headings(columns: &[Figure]) -> Vec<String> {
+    let figures = columns.iter().map(|figure| figure.heading());
+    ["target"]
+        .into_iter()
+        .chain(figures)
+        .chain(["artefact (MB)", "errors", "marks"])
+        .map(String::from)
+        .collect()
+}
 
 /// The tables of a record with the machine beneath them.
 pub fn render(record: &Record, path: &Path, format: Format) -> String {
@@ -45,15 +63,16 @@ pub fn render(record: &Record, path: &Path, format: Format) -> String {
             continue;
         }
         let strong = if format == Format::Markdown { "**" } else { "" };
-        let title = format!("{} {}", workload.method, workload.path);
+        let title = workload.asked();
         let _ = writeln!(
             text,
             "{strong}{}{strong}: {title}, {}\n",
             workload.name,
             conditions(record, &workload.name)
         );
-        let cells = of_workload.iter().map(|row| cells(row)).collect();
-        let table = Table { headings: HEADINGS.map(String::from).to_vec(), rows: cells };
+        let columns = columns(&of_workload);
+        let cells = of_workload.iter().map(|row| cells(row, &columns)).collect();
+        let table = Table { headings: headings(&columns), rows: cells };
         text.push_str(&table.render(format));
         text.push('\n');
         text.push_str(&errors(of_workload.iter().copied().filter(|row| !row.missing), format));
@@ -82,14 +101,21 @@ fn errors<'a>(rows: impl Iterator<Item = &'a Row>, format: Format) -> String {
     if lines.is_empty() { lines } else { lines + "\n" }
 }
 
-/// A reason to doubt a row.
-struct Mark {
-    name: &'static str,
-    set: fn(&Row) -> bool,
-    meaning: &'static str,
+/// What a reader must know of a row: most are reasons to doubt it.
+pub(super) struct Mark {
+    pub name: &'static str,
+    pub set: fn(&Row) -> bool,
+    pub meaning: &'static str,
 }
 
-const MARKS: [Mark; 8] = [
+const PEER: &str = "peer";
+
+pub(super) const MARKS: &[Mark] = &[
+    Mark {
+        name: PEER,
+        set: |row| row.peer,
+        meaning: "another program that answers the same bytes, for context; not a packaging of the service",
+    },
     Mark {
         name: "emulated",
         set: |row| row.emulated,
@@ -119,9 +145,31 @@ const MARKS: [Mark; 8] = [
         meaning: "other programs took more than 5 % of the CPUs; run again on a quiet machine",
     },
     Mark {
+        name: "invalid",
+        set: |row| row.invalid,
+        meaning: "rate × mean latency is not the number of requests in flight (Little's law): connections were held and not \
+                  served, and the row is not ranked",
+    },
+    Mark {
+        name: "errors",
+        set: |row| row.error_share > 0.0,
+        meaning: "requests went wrong; with more than 1 % of them the row is not ranked, because the rest says little",
+    },
+    Mark {
+        name: "growing",
+        set: |row| row.growing,
+        meaning: "the footprint rose by more than 10 % while the load went on: it depends on how long that was",
+    },
+    Mark {
+        name: "unstable",
+        set: |row| row.unstable,
+        meaning: "requests/s or the loaded footprint have an interval wider than 10 % of the median, or drift by more than \
+                  5 % over the rounds",
+    },
+    Mark {
         name: "generator-bound",
         set: |row| row.generator_bound,
-        meaning: "requests/s are a lower bound; compare CPU per request",
+        meaning: "requests/s are a lower bound, and the row is not ranked; compare requests per CPU-second",
     },
     Mark {
         name: "unsaturated",
@@ -135,38 +183,57 @@ const MARKS: [Mark; 8] = [
     },
 ];
 
-fn conditions(record: &Record, workload: &str) -> String {
+pub(super) fn conditions(record: &Record, workload: &str) -> String {
     let load =
         record.cells.iter().filter(|cell| cell.workload == workload).find_map(|cell| cell.load.as_ref());
     let Some(load) = load else { return "not measured".into() };
-    let schedule = match load.schedule {
-        Schedule::Closed => "closed loop".to_owned(),
-        Schedule::Open { rate } => format!("open loop at {rate} req/s"),
+    let rounds = match record.rounds {
+        1 => String::new(),
+        rounds => format!("{rounds} rounds of "),
     };
-    format!("{} connections, {schedule}, {:.0} s", load.connections, load.window_s)
+    format!(
+        "{} connections, {}, {rounds}{} s",
+        load.connections,
+        load.schedule,
+        (load.window_s * 10.0).round() / 10.0
+    )
 }
 
-fn cells(row: &Row) -> Vec<String> {
-    let show = |value: Option<f64>| value.map_or("–".to_owned(), number);
-    let marks: Vec<&str> = match row.error {
-        Some(_) if row.missing => vec!["missing, see below"],
-        Some(_) => vec!["failed, see below"],
-        None => MARKS.iter().filter(|mark| (mark.set)(row)).map(|mark| mark.name).collect(),
-    };
-    vec![
-        row.target.clone(),
-        show(row.req_per_s),
-        show(row.req_per_s_per_mb),
-        show(row.pss_idle_mb),
-        show(row.pss_loaded_mb),
-        show(row.cpu_us_per_req),
-        show(row.p50_ms),
-        show(row.p99_ms),
-        show(row.cold_start_ms),
-        show(row.artefact_mb),
+pub(super) fn cells(row: &Row, columns: &[Figure]) -> Vec<String> {
+    let figures = columns.iter().map(|figure| row.get(*figure).map_or("–".to_owned(), estimate));
+    let mut cells: Vec<String> = [row.target.clone()].into_iter().chain(figures).collect();
+    cells.extend([
+        row.artefact_mb.map_or("–".to_owned(), number),
         row.errors.map_or("–".to_owned(), |errors| errors.to_string()),
-        marks.join(", "),
-    ]
+        match row.class() {
+            Class::Missing | Class::Failed => format!("{}, see below", marks(row).join(", ")),
+            _ => marks(row).join(", "),
+        },
+    ]);
+    cells
+}
+
+/// Whether there is a reason to doubt a row; that it is a peer is none.
+pub(super) fn is_marked(row: &Row) -> bool {
+    marks(row).iter().any(|mark| *mark != PEER)
+}
+
+/// What is to be said of a row, each in one word.
+pub(super) fn marks(row: &Row) -> Vec<&'static str> {
+    match row.class() {
+        Class::Missing => vec!["missing"],
+        Class::Failed => vec!["failed"],
+        _ => MARKS.iter().filter(|mark| (mark.set)(row)).map(|mark| mark.name).collect(),
+    }
+}
+
+/// The median, and how far the interval reaches from it to the farther side.
+fn estimate(estimate: &Estimate) -> String {
+    let median = number(estimate.median);
+    let Some((low, high)) = estimate.interval else { return median };
+    let reach = ratio((high - estimate.median).max(estimate.median - low), estimate.median.abs());
+    // Rounded up: an interval is not narrower than it says.
+    reach.map_or(median.clone(), |reach| format!("{median} ±{:.0}%", (reach * 100.0 - 1e-9).ceil().abs()))
 }
 
 /// Three significant digits; whole numbers from 100 on, with thousands separated.
@@ -204,6 +271,27 @@ fn one_line(row: &Row, format: Format) -> String {
     }
 }
 
+/// How quiet the machine was, by its own readings, and what the weighing cost; nothing for records without readings.
+pub(in crate::report) fn quietness(record: &Record) -> Option<String> {
+    let noise: Vec<Noise> = record.cells.iter().filter_map(|cell| cell.noise).collect();
+    let readings = |of: fn(&Reading) -> f64| -> Option<String> {
+        let values: Vec<f64> = noise.iter().flat_map(|noise| [of(&noise.before), of(&noise.after)]).collect();
+        let [low, middle, high] = [0.05, 0.5, 0.95].map(|part| quantile(&values, part).map(number));
+        Some(format!("{} ({} to {})", middle?, low?, high?))
+    };
+    let steal = max(&noise.iter().map(|noise| noise.steal_share).collect::<Vec<_>>())?;
+    let sampled = |cell: &Cell| ratio(cell.sampler_cpu_s, cell.load.as_ref()?.wall_s);
+    let sampling = median(&record.cells.iter().filter_map(sampled).collect::<Vec<_>>())?;
+    Some(format!(
+        "Around the cells the same integer work took {} ms and a round trip over loopback {} µs (median, 5 to 95 %); the \
+         hypervisor took at most {:.1} % of the CPUs; weighing cost {:.1} % of a generator's CPU.",
+        readings(|reading| reading.spin_ms)?,
+        readings(|reading| reading.loopback_us)?,
+        steal * 100.0,
+        sampling * 100.0,
+    ))
+}
+
 fn footer(record: &Record, path: &Path, format: Format) -> String {
     let placement = match &record.placement.warning {
         Some(warning) => format!("not pinned: {warning}"),
@@ -215,11 +303,15 @@ fn footer(record: &Record, path: &Path, format: Format) -> String {
     let incomplete = if record.complete { "" } else { " INCOMPLETE: the run was interrupted." };
     let mut text = format!(
         "Machine {}; {placement}. Profile {}, {}.{incomplete} MB = 10⁶ bytes; PSS is of the whole process tree, loaded is \
-         the median under load; cold start is the median to the first 200. Rows are ordered by requests/s per MB.\n",
+         the median under load. Figures are medians over the rounds, ± the farther end of their 95 % interval; cold start \
+         is the time to the first 200, over all starts. Rows are ordered by requests/s per MB.\n",
         record.host.line(),
         record.profile,
         record.started,
     );
+    if let Some(quietness) = quietness(record) {
+        let _ = write!(text, "\n{quietness}\n");
+    }
     let shown = path.display();
     let _ = match format {
         Format::Markdown => write!(text, "\nRecord: `{shown}`.\n"),
@@ -238,7 +330,8 @@ impl Table {
 
     fn markdown(&self) -> String {
         let line = |cells: &[String]| {
-            let escaped: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+            let escaped: Vec<String> =
+                cells.iter().map(|cell| plain(cell).replace('|', "\\|").replace('<', "&lt;")).collect();
             format!("| {} |\n", escaped.join(" | "))
         };
         let rule: Vec<String> = (0..self.headings.len())
@@ -263,7 +356,7 @@ impl Table {
             })
             .collect();
         let rule = lines.len();
-        lines.extend(self.rows.iter().cloned());
+        lines.extend(self.rows.iter().map(|row| row.iter().map(|cell| plain(cell)).collect()));
         let columns = self.headings.len();
         let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
         let widths: Vec<usize> = (0..columns).map(width).collect();
@@ -286,6 +379,11 @@ impl Table {
     }
 }
 
+/// Without what would move a terminal's cursor or break a table's line: cells come from records.
+fn plain(cell: &str) -> String {
+    cell.replace(char::is_control, "\u{fffd}")
+}
+
 /// Words packed into lines of about ten characters.
 fn broken(heading: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
@@ -304,11 +402,38 @@ fn broken(heading: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::fixture::with_rounds;
 
     #[test]
     fn numbers_have_three_digits_and_separators() {
         let shown = [0.0, 0.0312, 1.5, 23.456, 100.4, 1234.5, 1_234_567.0].map(number);
         assert_eq!(shown, ["0", "0.03", "1.50", "23.5", "100", "1,234", "1,234,567"]);
+    }
+
+    #[test]
+    fn how_quiet_the_machine_was_is_told_with_what_the_weighing_cost() {
+        let mut record = with_rounds(&[2000, 2000, 2000]);
+        assert_eq!(quietness(&record), None, "a record of schema 1 has no readings");
+        for cell in &mut record.cells {
+            let reading = Reading { spin_ms: 3.3, loopback_us: 42.0 };
+            (cell.noise, cell.sampler_cpu_s) =
+                (Some(Noise { before: reading, after: reading, steal_share: 0.012 }), 0.05);
+        }
+        let told = quietness(&record).unwrap();
+        for part in ["3.30 (3.30 to 3.30) ms", "42.0 (42.0 to 42.0) µs", "at most 1.2 %", "cost 0.5 %"] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+    }
+
+    #[test]
+    fn an_interval_is_told_by_its_farther_end() {
+        let told = |low, high| estimate(&Estimate { median: 2.0, interval: Some((low, high)), n: 5 });
+        assert_eq!(
+            [told(1.9, 2.5), told(1.0, 2.1), told(1.999, 2.0)],
+            ["2.00 ±25%", "2.00 ±50%", "2.00 ±1%"]
+        );
+        assert_eq!(told(2.0, 2.0), "2.00 ±0%");
+        assert_eq!(estimate(&Estimate { median: 2.0, interval: None, n: 1 }), "2.00");
     }
 
     #[test]

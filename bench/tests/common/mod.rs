@@ -1,7 +1,9 @@
 //! A small HTTP server with known behaviour, and waiting for conditions with a deadline.
 #![allow(dead_code, unused_imports)] // each test file uses its part
 
+pub mod behaviour;
 pub mod bench;
+pub mod browser;
 #[path = "../../../tests/common/skip.rs"]
 mod skip;
 
@@ -13,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use skip::skip;
+pub use skip::{skip, skip_absent};
 
 /// What the server does with a request.
 pub enum Act {

@@ -1,14 +1,13 @@
-use std::sync::Arc;
-
 use super::*;
 
-fn expected(body: &[u8]) -> Expected {
-    let content = Arc::from(&body[..body.len().min(COMPARED)]);
-    Expected {
-        request: Arc::from(&b""[..]),
+fn expected(body: &[u8]) -> Exchange {
+    Exchange {
+        weight: 1,
+        request: Vec::new(),
+        bodiless: false,
         status: 200,
         length: Some(body.len() as u64),
-        content,
+        content: body[..body.len().min(COMPARED)].into(),
         content_type: None,
     }
 }
@@ -88,4 +87,30 @@ fn close_is_honoured_and_an_early_end_is_none_of_the_faults() {
     assert_eq!(reader.end(&expected(b"hello")), Progress::Done { close: true, wrong: None });
     assert_eq!(reader.feed(&LENGTH[..30], &expected(b"hello")), Ok(Progress::More));
     assert_eq!(reader.end(&expected(b"hello")), Progress::More);
+}
+
+#[test]
+fn the_answer_to_head_ends_with_its_head() {
+    let expected = Exchange { bodiless: true, ..expected(b"") };
+    let (head, body) = LENGTH.split_at(LENGTH.len() - 5);
+    assert_eq!(Reader::new().feed(head, &expected), RIGHT);
+    assert_eq!(Reader::new().feed(&[head, body].concat(), &expected), Err(Malformed));
+}
+
+#[test]
+fn an_interim_answer_is_not_the_answer() {
+    let early = [&b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"[..], LENGTH]
+        .concat();
+    for step in 1..=early.len() {
+        assert_eq!(read(&early, b"hello", step), RIGHT, "step {step}");
+    }
+}
+
+#[test]
+fn a_connection_header_may_be_a_list() {
+    let closes = |value: &str| {
+        let response = format!("HTTP/1.1 200 OK\r\nconnection: {value}\r\ncontent-length: 0\r\n\r\n");
+        read(response.as_bytes(), b"", 999) == Ok(Progress::Done { close: true, wrong: None })
+    };
+    assert!(closes("close") && closes("keep-alive, Close") && !closes("keep-alive") && !closes("closed"));
 }
