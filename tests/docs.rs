@@ -8,8 +8,14 @@ use std::process::Command;
 
 use common::Server;
 
-const DOCUMENTS: [&str; 5] =
-    ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/METHODOLOGY.md", "microvm/README.md"];
+const DOCUMENTS: [&str; 6] = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "bench/METHODOLOGY.md",
+    "bench/BIAS.md",
+    "microvm/README.md",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -51,9 +57,34 @@ fn every_path_that_the_documents_name_exists() {
             assert!(root().join(beside).join(link).exists(), "{name} links to {link}");
         }
         for path in quoted(&document).iter().filter(|text| is_path(text)) {
-            assert!(root().join(path).exists(), "{name} names {path}");
+            let file = path.split("::").next().unwrap_or_default();
+            assert!(root().join(file).exists(), "{name} names {path}");
         }
     }
+}
+
+/// A test is named as `path/to/file.rs::name`.
+#[test]
+fn every_test_that_the_documents_name_exists() {
+    let mut found = 0;
+    for name in DOCUMENTS {
+        for text in quoted(&read(name)) {
+            let Some((file, test)) = text.split_once("::").filter(|(file, _)| is_path(file)) else {
+                continue;
+            };
+            let source = read(file);
+            let lines: Vec<&str> = source.lines().map(str::trim_start).collect();
+            let at = lines.iter().position(|line| line.starts_with(&format!("fn {test}(")));
+            let at = at.unwrap_or_else(|| panic!("{name} names {text}, which is no function there"));
+            let attributes = lines[..at].iter().rev().take_while(|line| line.starts_with('#'));
+            assert!(
+                attributes.into_iter().any(|line| *line == "#[test]"),
+                "{name} names {text}, which is no test"
+            );
+            found += 1;
+        }
+    }
+    assert!(found > 50, "only {found} tests are named: is the form another one?");
 }
 
 #[test]
@@ -67,7 +98,7 @@ fn every_make_target_that_the_documents_name_exists() {
                 continue;
             }
             let rest = &document[at + "make ".len()..];
-            let target: String = rest.chars().take_while(char::is_ascii_lowercase).collect();
+            let target: String = rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
             assert!(makefile.contains(&format!("\n{target}:")), "{name} names make {target}");
         }
     }
