@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::behaviour::{burn, stall};
-use common::{Act, ok, scratch, serve_on, skip_absent};
+use common::{Act, ended, ok, scratch, serve_on, skip_absent};
 use ounce_bench::interrupt::Interrupt;
 use ounce_bench::launch::{self, Context, Instance, Process, Spawn};
 use ounce_bench::placement::Placement;
@@ -139,12 +139,10 @@ fn tool(name: &str, hint: &str) -> Option<String> {
 /// Runs a tool to its end on the generator's CPUs. Both output streams together.
 fn output(words: &[&str]) -> String {
     let cpus = Placement::here(None).unwrap().generator_cpus;
-    let mut process = Process::spawn(&Spawn { cpus, ..Spawn::new(words.to_vec()) }).unwrap();
-    let status = process.wait(Duration::from_secs(120)).unwrap().expect("it did not end");
-    let limit = Duration::from_secs(10);
-    assert!(process.stdout().wait_closed(limit) && process.stderr().wait_closed(limit));
-    let text = process.stdout().text() + &process.stderr().text();
-    assert!(status.success(), "{words:?}: {status}\n{text}");
+    let process = Process::spawn(&Spawn { cpus, ..Spawn::new(words.to_vec()) }).unwrap();
+    let (code, stdout, stderr) = ended(process, Duration::from_secs(120));
+    let text = stdout + &stderr;
+    assert_eq!(code, 0, "{words:?}: {text}");
     text
 }
 

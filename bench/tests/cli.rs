@@ -4,10 +4,8 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
-use common::scratch;
-use ounce_bench::launch::{Process, Spawn};
+use common::{scale, scratch};
 use ounce_bench::record::Record;
 use ounce_bench::target::Target;
 
@@ -18,16 +16,6 @@ fn stub() {
     common::serve_on(std::net::TcpListener::bind(address).unwrap(), |_| {
         common::Act::Answer(common::ok("hello"))
     });
-}
-
-/// Runs the scale to its end: exit code, standard output, standard error.
-fn scale(words: &[&str]) -> (i32, String, String) {
-    let all = [&[env!("CARGO_BIN_EXE_ounce-bench")], words].concat();
-    let mut process = Process::spawn(&Spawn::new(all)).unwrap();
-    let status = process.wait(Duration::from_secs(60)).unwrap().expect("the scale did not end");
-    let limit = Duration::from_secs(10);
-    assert!(process.stdout().wait_closed(limit) && process.stderr().wait_closed(limit));
-    (status.code().unwrap_or(-1), process.stdout().text(), process.stderr().text())
 }
 
 fn write(path: &Path, text: &str) -> String {

@@ -6,13 +6,11 @@ mod common;
 use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use common::bench::Bench;
 use common::{Act, ok, serve_on};
 use ounce_bench::data::bench_dir;
 use ounce_bench::host::Host;
-use ounce_bench::launch::{Process, Spawn};
 use ounce_bench::record::{self, SCHEMA, Writer};
 use serde_json::{Value, json};
 
@@ -41,13 +39,10 @@ fn target(bench: &Bench, name: &str, env: &str) -> String {
     bench.target(name, &format!("{command}[env]\nSTUB_LISTEN = \"{{address}}\"\n{env}"))
 }
 
-/// Runs the scale: exit code, standard output.
+/// Runs the scale to its end: exit code, what it printed.
 fn scale(words: &[&str]) -> (i32, String) {
-    let mut process =
-        Process::spawn(&Spawn::new([&[env!("CARGO_BIN_EXE_ounce-bench")], words].concat())).unwrap();
-    let status = process.wait(Duration::from_secs(600)).unwrap().expect("the scale did not end");
-    assert!(process.stdout().wait_closed(Duration::from_secs(10)));
-    (status.code().unwrap_or(-1), process.stdout().text() + &process.stderr().text())
+    let (code, stdout, stderr) = common::scale(words);
+    (code, stdout + &stderr)
 }
 
 /// Measures targets in one run; returns the record's path.

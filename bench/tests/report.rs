@@ -4,22 +4,15 @@ mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use common::scratch;
-use ounce_bench::launch::{Process, Spawn};
+use common::{scale, scratch};
 
 const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/records/2026-11-21T180817-xeon-2cpu.json");
 const OTHER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/records/2026-11-21T151207-epyc-2cpu.json");
 
 /// Exit code, standard output, standard error.
 fn report(words: &[&str]) -> (i32, String, String) {
-    let all = [&[env!("CARGO_BIN_EXE_ounce-bench"), "report"], words].concat();
-    let mut process = Process::spawn(&Spawn::new(all)).unwrap();
-    let status = process.wait(Duration::from_secs(60)).unwrap().expect("the scale did not end");
-    let limit = Duration::from_secs(10);
-    assert!(process.stdout().wait_closed(limit) && process.stderr().wait_closed(limit));
-    (status.code().unwrap_or(-1), process.stdout().text(), process.stderr().text())
+    scale(&[&["report"], words].concat())
 }
 
 fn done(words: &[&str]) -> String {

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use common::{Act, alive, ok, scratch, serve_on, skip, wait_until};
+use common::{Act, alive, ended, ok, scratch, serve_on, skip, wait_until};
 use ounce_bench::launch::{Process, Signal, Spawn};
 use ounce_bench::proc;
 use ounce_bench::search::marginal::Unit;
@@ -114,11 +114,8 @@ impl Bench {
 
     /// Runs a search of the target `stub` to its end: exit code, what it printed.
     fn search(&self, words: &[&str], env: &[(&str, &str)]) -> (i32, String) {
-        let mut process = self.start(words, env);
-        let status = process.wait(Duration::from_secs(180)).unwrap().expect("the scale did not end");
-        let limit = Duration::from_secs(10);
-        assert!(process.stdout().wait_closed(limit) && process.stderr().wait_closed(limit));
-        (status.code().unwrap_or(-1), process.stdout().text() + &process.stderr().text())
+        let (code, stdout, stderr) = ended(self.start(words, env), Duration::from_secs(180));
+        (code, stdout + &stderr)
     }
 
     /// The record that a search has written.

@@ -16,8 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::behaviour::{burn, stall};
-use common::{Act, alive, ok, scratch, serve_on, wait_until};
-use ounce_bench::launch::{Process, Spawn};
+use common::{Act, alive, ok, scale, scratch, serve_on, wait_until};
 use rustix::process::{Signal, getpid, kill_process};
 use serde_json::Value;
 
@@ -132,15 +131,13 @@ impl Bench {
         let records = self.dir.join("records");
         let _ = fs::remove_dir_all(&records);
         let workloads = self.dir.join("workloads.toml");
-        let mut words = vec![env!("CARGO_BIN_EXE_ounce-bench"), "run", "--target", &self.target];
+        let mut words = vec!["run", "--target", &self.target];
         words.extend(["--workloads-file", workloads.to_str().unwrap(), "--workload", "hello"]);
         words.extend(["--records-dir", records.to_str().unwrap(), "--duration", seconds]);
         words.extend(["--rounds", "1", "--starts", "1"]);
         words.extend(more);
-        let mut process = Process::spawn(&Spawn::new(words)).unwrap();
-        let status = process.wait(Duration::from_secs(120)).unwrap().expect("the scale did not end");
-        assert!(process.stdout().wait_closed(Duration::from_secs(10)));
-        (status.code().unwrap_or(-1), process.stdout().text(), cell(&records))
+        let (code, stdout, _) = scale(&words);
+        (code, stdout, cell(&records))
     }
 
     /// The load of a run that must succeed.

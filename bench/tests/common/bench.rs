@@ -11,7 +11,7 @@ use ounce_bench::background::{State, Store};
 use ounce_bench::launch::{Process, Signal, Spawn};
 use serde_json::Value;
 
-use super::{Act, ok, scratch, serve_on};
+use super::{Act, ended, ok, scratch, serve_on};
 
 /// What was left behind is the whole machine's: tests that leave something, or remove it, take turns.
 pub fn machine() -> MutexGuard<'static, ()> {
@@ -48,11 +48,7 @@ impl Bench {
 
     /// Exit code, standard output, standard error.
     pub fn scale(&self, words: &[&str]) -> (i32, String, String) {
-        let mut process = self.start(words);
-        let status = process.wait(Duration::from_secs(60)).unwrap().expect("the scale did not end");
-        let limit = Duration::from_secs(10);
-        assert!(process.stdout().wait_closed(limit) && process.stderr().wait_closed(limit));
-        (status.code().unwrap_or(-1), process.stdout().text(), process.stderr().text())
+        ended(self.start(words), Duration::from_secs(60))
     }
 
     pub fn up(&self, target: &str) -> State {

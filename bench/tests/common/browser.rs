@@ -119,10 +119,9 @@ impl Browser {
             words,
         ]
         .concat();
-        let mut process = Process::spawn(&Spawn::new(all)).unwrap();
-        let status = process.wait(Duration::from_secs(120)).unwrap();
-        assert!(status.is_some_and(|status| status.success()), "{name}: {}", process.stderr().text());
-        assert!(process.stdout().wait_closed(Duration::from_secs(10)));
-        process.stdout().text()
+        let process = Process::spawn(&Spawn::new(all)).unwrap();
+        let (code, stdout, stderr) = super::ended(process, Duration::from_secs(120));
+        assert_eq!(code, 0, "{name}: {stderr}");
+        stdout
     }
 }

@@ -15,7 +15,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use ounce_bench::launch::{Process, Spawn};
 pub use skip::{skip, skip_absent};
+
+/// Waits until a program and both of its streams have ended: exit code, standard output, standard error.
+pub fn ended(mut process: Process, limit: Duration) -> (i32, String, String) {
+    let status = process.wait(limit).unwrap().expect("the program did not end");
+    // What it said last may come after its end.
+    let limit = Duration::from_secs(10);
+    assert!(process.stdout().wait_closed(limit) && process.stderr().wait_closed(limit));
+    (status.code().unwrap_or(-1), process.stdout().text(), process.stderr().text())
+}
+
+/// Runs the scale to its end.
+pub fn scale(words: &[&str]) -> (i32, String, String) {
+    let all = [&[env!("CARGO_BIN_EXE_ounce-bench")], words].concat();
+    ended(Process::spawn(&Spawn::new(all)).unwrap(), Duration::from_secs(600))
+}
 
 /// What the server does with a request.
 pub enum Act {
