@@ -34,6 +34,8 @@ pub const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone, Default)]
 pub struct Spawn {
     pub command: Vec<String>,
+    /// What messages call it, if not by its command line.
+    pub shown: Option<String>,
     pub env: BTreeMap<String, String>,
     pub workdir: Option<PathBuf>,
     /// The CPUs that the program may use; empty means all.
@@ -85,7 +87,8 @@ impl Process {
     /// # Errors
     /// [`LaunchError::Spawn`] when the program cannot be started.
     pub fn spawn(spawn: &Spawn) -> Result<Self, LaunchError> {
-        let failed = |error| LaunchError::Spawn { command: spawn.command.join(" "), error };
+        let shown = spawn.shown.clone().unwrap_or_else(|| spawn.command.join(" "));
+        let failed = |error| LaunchError::Spawn { command: shown.clone(), error };
         let (place, pipe) = Place::new().map_err(failed)?;
         let way = spawn.group.clone().map(Way::new).transpose().map_err(failed)?;
         let (way, told) = way.unzip();
@@ -112,7 +115,7 @@ impl Process {
             child,
             pid,
             pidfd,
-            command: spawn.command.join(" "),
+            command: shown,
             spawned: spawned + entering.unwrap_or_default(),
             stdout,
             stderr,

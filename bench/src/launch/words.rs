@@ -59,6 +59,8 @@ impl<'a> Words<'a> {
         }
         let env = target.env.iter().map(|(name, word)| (name.clone(), fill(word, values))).collect();
         let mut command: Vec<String> = command.iter().map(|word| fill(word, values)).collect();
+        // As the target's file says it: records are read on other machines.
+        let shown = Some(command.join(" "));
         // A program with a slash is a path of the target; without, it is looked up on PATH.
         if let Some(program) = command.first_mut() {
             if program.contains('/') {
@@ -69,7 +71,7 @@ impl<'a> Words<'a> {
         }
         let (workdir, cpus) = (Some(target.directory()), context.placement.server_cpus.clone());
         let (log, page_cache) = (context.log.clone(), context.page_cache);
-        Ok(Spawn { command, env, workdir, cpus, log, page_cache, ..Spawn::default() })
+        Ok(Spawn { command, shown, env, workdir, cpus, log, page_cache, ..Spawn::default() })
     }
 }
 
