@@ -1,0 +1,309 @@
+//! From a text to its words, in one pass: separators, spaced letters, and what is not language (links, mentions,
+//! entities).
+
+use crate::fold::{self, fold};
+
+/// Codes of one word; what is longer is cut.
+pub const WORD: usize = 32;
+
+/// A place in the original text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    pub byte: usize,
+    pub char: usize,
+}
+
+/// Codes of a word, and where each stands.
+#[derive(Clone, Copy)]
+pub struct Word {
+    codes: [u8; WORD],
+    from: [Mark; WORD],
+    to: [Mark; WORD],
+    length: usize,
+    /// Its words may be written together: a hashtag, or letters that were spaced out.
+    pub joined: bool,
+}
+
+impl Word {
+    pub const fn new() -> Self {
+        let nowhere = [Mark { byte: 0, char: 0 }; WORD];
+        Self { codes: [0; WORD], from: nowhere, to: nowhere, length: 0, joined: false }
+    }
+
+    #[inline]
+    pub fn push(&mut self, code: u8, from: Mark, to: Mark) {
+        if self.length < WORD {
+            self.codes[self.length] = code;
+            self.from[self.length] = from;
+            self.to[self.length] = to;
+            self.length += 1;
+        }
+    }
+
+    #[inline]
+    pub fn codes(&self) -> &[u8] {
+        &self.codes[..self.length.min(WORD)]
+    }
+
+    #[inline]
+    pub fn codes_mut(&mut self) -> &mut [u8] {
+        &mut self.codes[..self.length.min(WORD)]
+    }
+
+    /// Where the codes `first..last` stand; nothing for an empty range.
+    #[inline]
+    pub fn span(&self, first: usize, last: usize) -> (Mark, Mark) {
+        (self.from[first.min(WORD - 1)], self.to[last.clamp(1, WORD) - 1])
+    }
+
+    /// The codes `first..last` as a word.
+    pub fn part(&self, first: usize, last: usize) -> Self {
+        let mut part = Self::new();
+        for i in first..last.min(self.length) {
+            part.push(self.codes[i], self.from[i], self.to[i]);
+        }
+        part
+    }
+
+    /// Leaves out the codes that `keep` refuses, by position.
+    pub fn retain(&mut self, mut keep: impl FnMut(&[u8], usize) -> bool) {
+        let old = *self;
+        self.length = 0;
+        for i in 0..old.length.min(WORD) {
+            if keep(old.codes(), i) {
+                self.push(old.codes[i], old.from[i], old.to[i]);
+            } else if self.length > 0 {
+                // What is left out belongs to the letter before it.
+                self.to[self.length - 1] = old.to[i];
+            }
+        }
+    }
+
+    #[inline]
+    pub fn clear(&mut self) {
+        self.length = 0;
+        self.joined = false;
+    }
+}
+
+/// Who takes the words.
+pub trait Words {
+    fn word(&mut self, word: &Word);
+    fn emoji(&mut self, c: char, from: Mark, to: Mark);
+    fn quote(&mut self);
+    fn sentence(&mut self);
+}
+
+/// Reads `text` to its end.
+pub fn scan(text: &str, words: &mut impl Words) {
+    let mut scanner = Scanner { word: Word::new(), spaced: Word::new(), gap: 0, spaced_gap: 0, words };
+    let mut at = Mark::default();
+    while at.byte < text.len() {
+        at = scanner.step(text, at);
+    }
+    scanner.end_word();
+    scanner.end_spaced();
+}
+
+struct Scanner<'w, W> {
+    word: Word,
+    /// Letters that stand alone, one after another.
+    spaced: Word,
+    /// Characters since the last word.
+    gap: usize,
+    /// Characters between the spaced letters.
+    spaced_gap: usize,
+    words: &'w mut W,
+}
+
+impl<W: Words> Scanner<'_, W> {
+    /// Takes what stands at `at` and returns where it ends.
+    #[inline]
+    fn step(&mut self, text: &str, at: Mark) -> Mark {
+        let byte = text.as_bytes()[at.byte];
+        if byte == b'&'
+            && let Some((c, length)) = entity(&text.as_bytes()[at.byte..])
+        {
+            let to = Mark { byte: at.byte + length, char: at.char + length };
+            self.take(c, fold(c), at, to, text);
+            return to;
+        }
+        if self.word.length == 0
+            && let Some(length) = not_language(&text.as_bytes()[at.byte..])
+        {
+            self.end_spaced();
+            self.gap = 9;
+            // A link may hold characters of several bytes; a mention holds none.
+            let skipped = &text[at.byte..at.byte + length];
+            return Mark { byte: at.byte + length, char: at.char + skipped.chars().count() };
+        }
+        let (c, code) = if byte < 128 {
+            (byte as char, fold(byte as char))
+        } else {
+            let c = text[at.byte..].chars().next().unwrap_or(' ');
+            (c, fold(c))
+        };
+        let to = Mark { byte: at.byte + c.len_utf8(), char: at.char + 1 };
+        self.take(c, code, at, to, text);
+        to
+    }
+
+    #[inline]
+    fn take(&mut self, c: char, code: u8, from: Mark, to: Mark, text: &str) {
+        match code {
+            fold::SKIP => {}
+            b'a'..=b'z' | b'0'..=b'9' | fold::OTHER.. => {
+                self.letter(code, from, to);
+                if let Some(second) = fold::second(c) {
+                    self.letter(second, from, to);
+                }
+            }
+            fold::APOSTROPHE => self.apostrophe(),
+            b'@' | b'$' | b'!' | b'|' | b'*' if self.stands_for_letter(code, &text.as_bytes()[to.byte..]) => {
+                self.letter(code, from, to);
+            }
+            _ => self.separator(c, code, from, to),
+        }
+    }
+
+    #[inline]
+    fn letter(&mut self, code: u8, from: Mark, to: Mark) {
+        if self.word.length == WORD {
+            self.end_word();
+        }
+        self.word.push(code, from, to);
+    }
+
+    fn separator(&mut self, c: char, code: u8, from: Mark, to: Mark) {
+        self.end_word();
+        self.gap += 1;
+        match code {
+            fold::EMOJI => {
+                self.end_spaced();
+                self.words.emoji(c, from, to);
+            }
+            fold::QUOTE => {
+                self.end_spaced();
+                self.words.quote();
+            }
+            fold::END | b'!' if self.spaced.length == 0 || self.gap > 2 => {
+                self.end_spaced();
+                self.words.sentence();
+            }
+            _ if c == '#' => self.word.joined = true,
+            _ => {}
+        }
+    }
+
+    /// French elision ends a word (`l'idiot`); otherwise the word goes on (`don't` is `dont`, as often written).
+    fn apostrophe(&mut self) {
+        let elided = matches!(
+            self.word.codes(),
+            [b'c' | b'd' | b'j' | b'l' | b'm' | b'n' | b's' | b't']
+                | [b'q', b'u']
+                | [b'j', b'u', b's', b'q', b'u']
+        );
+        if elided || self.word.length == 0 {
+            self.end_word();
+            self.gap += 1;
+        }
+    }
+
+    /// `$` in `a$$`, `!` in `sh!t`, the stars of `f**k`: inside a word, or `$` and `@` before one.
+    fn stands_for_letter(&self, code: u8, rest: &[u8]) -> bool {
+        let next = rest.first().copied().unwrap_or(b' ');
+        let symbol = matches!(next, b'$' | b'@' | b'*' | b'!' | b'|');
+        match (code, self.word.codes().last()) {
+            (b'$' | b'@', None) => next.is_ascii_alphabetic() || matches!(next, b'$' | b'@'),
+            (_, None) => false,
+            (b'$', Some(_)) => true,
+            (b'*', Some(b'*')) => true,
+            (b'*', Some(_)) => next.is_ascii_alphanumeric() || next == b'*',
+            (b'!', Some(_)) => next.is_ascii_alphabetic(),
+            (_, Some(_)) => next.is_ascii_alphanumeric() || symbol,
+        }
+    }
+
+    #[inline]
+    fn end_word(&mut self) {
+        match self.word.length {
+            0 => return,
+            1 if self.word.codes[0].is_ascii_lowercase() => {
+                let first = self.spaced.length == 0;
+                if !first && (self.gap > 3 || self.spaced.length > 1 && self.gap != self.spaced_gap) {
+                    self.end_spaced();
+                } else if !first {
+                    self.spaced_gap = self.gap;
+                }
+                if self.spaced.length == WORD {
+                    self.end_spaced();
+                }
+                self.spaced.push(self.word.codes[0], self.word.from[0], self.word.to[0]);
+            }
+            _ => {
+                self.end_spaced();
+                self.words.word(&self.word);
+            }
+        }
+        self.word.clear();
+        self.gap = 0;
+    }
+
+    /// Three single letters and more in a row are one word; fewer are words of one letter.
+    fn end_spaced(&mut self) {
+        match self.spaced.length {
+            0 => return,
+            1 | 2 => {
+                for i in 0..self.spaced.length {
+                    self.words.word(&self.spaced.part(i, i + 1));
+                }
+            }
+            _ => {
+                self.spaced.joined = true;
+                self.words.word(&self.spaced);
+            }
+        }
+        self.spaced.clear();
+    }
+}
+
+/// `&amp;` and its like: the character, and the length in bytes.
+fn entity(rest: &[u8]) -> Option<(char, usize)> {
+    const LONGEST: usize = 10;
+    let end = rest.iter().take(LONGEST).position(|byte| *byte == b';')?;
+    let c = match &rest[1..end] {
+        b"amp" => '&',
+        b"lt" => '<',
+        b"gt" => '>',
+        b"quot" => '"',
+        b"apos" => '\'',
+        b"nbsp" => ' ',
+        [b'#', digits @ ..] if !digits.is_empty() => {
+            let mut code = 0_u32;
+            for digit in digits {
+                code = code * 10 + char::from(*digit).to_digit(10)?;
+            }
+            char::from_u32(code)?
+        }
+        _ => return None,
+    };
+    Some((c, end + 1))
+}
+
+/// The length of a link or a mention (`@name`).
+#[inline]
+fn not_language(rest: &[u8]) -> Option<usize> {
+    match rest[0] {
+        b'@' => {
+            let name = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
+            let length = rest[1..].iter().take_while(name).count();
+            (length > 0 && rest.get(length + 1) != Some(&b'$')).then_some(length + 1)
+        }
+        b'h' | b'H' | b'w' | b'W' => {
+            let begins = |with: &[u8]| rest.get(..with.len()).is_some_and(|b| b.eq_ignore_ascii_case(with));
+            (begins(b"http://") || begins(b"https://") || begins(b"www."))
+                .then(|| rest.iter().take_while(|byte| !byte.is_ascii_whitespace()).count())
+        }
+        _ => None,
+    }
+}

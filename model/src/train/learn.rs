@@ -1,0 +1,110 @@
+//! Logistic regression by stochastic gradient descent with a step of its own for each weight (AdaGrad).
+
+use crate::weights::{CHARS, CLASSES, Lexicon, Section, WORDS};
+
+/// Log-odds of a text without evidence. It is fixed, not learned: both public sets are full of evidence, and a learned
+/// one would call plain sentences toxic.
+pub const INTERCEPT: f32 = -2.5;
+
+const ALL: usize = CHARS + WORDS + CLASSES;
+const EPOCHS: usize = 12;
+const RATE: f32 = 0.12;
+/// Parts of words are many and overlap, so each counts less.
+const VALUES: [f32; 3] = [0.4, 1.0, 1.0];
+
+/// A text as places in one table of all weights.
+#[derive(Clone, Debug)]
+pub struct Example {
+    pub places: Vec<u32>,
+    pub toxic: bool,
+    pub weight: f32,
+}
+
+impl Example {
+    pub fn new(text: &str, toxic: bool, weight: f32, lexicon: Lexicon<'_>) -> Self {
+        let (features, _) = crate::features(text, lexicon);
+        let places = features.iter().map(|f| (base(f.family.section()) + f.index) as u32).collect();
+        Self { places, toxic, weight }
+    }
+}
+
+fn base(section: Section) -> usize {
+    [0, CHARS, CHARS + WORDS][section as usize]
+}
+
+fn section(place: u32) -> usize {
+    match place as usize {
+        p if p < CHARS => 0,
+        p if p < CHARS + WORDS => 1,
+        _ => 2,
+    }
+}
+
+/// How strongly weights are drawn to nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    pub decay: f32,
+}
+
+/// Learns the weights of all tables.
+pub fn learn(examples: &[&Example], settings: Settings) -> Vec<f32> {
+    let mut weights = vec![0.0_f32; ALL];
+    let mut squares = vec![1e-1_f32; ALL];
+    let mut order: Vec<usize> = (0..examples.len()).collect();
+    let mut random = Random(0x0BAD_5EED);
+    for epoch in 0..EPOCHS {
+        random.shuffle(&mut order);
+        let rate = RATE * (1.0 - epoch as f32 / EPOCHS as f32).max(0.1);
+        for i in &order {
+            let Example { places, toxic, weight } = examples[*i];
+            let sum: f32 = places.iter().map(|p| weights[*p as usize] * VALUES[section(*p)]).sum();
+            let error = (sigmoid(INTERCEPT + sum) - f32::from(u8::from(*toxic))) * weight;
+            for place in places {
+                let at = *place as usize;
+                let slope = error * VALUES[section(*place)] + settings.decay * weights[at];
+                squares[at] += slope * slope;
+                weights[at] -= rate * slope / squares[at].sqrt();
+            }
+        }
+    }
+    for (place, weight) in weights.iter_mut().enumerate() {
+        *weight *= VALUES[section(place as u32)];
+    }
+    weights
+}
+
+/// The tables as signed bytes, and the size of a step in each.
+pub fn quantise(weights: &[f32]) -> ([Vec<i8>; 3], [f32; 3]) {
+    let tables = [&weights[..CHARS], &weights[CHARS..CHARS + WORDS], &weights[CHARS + WORDS..]];
+    let scales = tables.map(|table| table.iter().fold(1e-6_f32, |most, w| most.max(w.abs())) / 127.0);
+    let bytes = |i: usize| tables[i].iter().map(|weight| (weight / scales[i]).round() as i8).collect();
+    ([bytes(0), bytes(1), bytes(2)], scales)
+}
+
+pub fn sigmoid(odds: f32) -> f32 {
+    1.0 / (1.0 + libm::expf(-odds))
+}
+
+/// SplitMix64: small, and the same everywhere.
+#[derive(Clone, Debug)]
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, bound: usize) -> usize {
+        (self.draw() % bound.max(1) as u64) as usize
+    }
+
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for i in (1..items.len()).rev() {
+            items.swap(i, self.below(i + 1));
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! From evidence to a verdict, and which evidence it was.
+
+use std::ops::Range;
+
+use crate::features::{Family, Feature, Kind, Sink, extract, features};
+use crate::scan::Mark;
+use crate::weights::{CHARS, CLASSES, Calibration, Model, SHIPPED, Section, WORDS};
+
+/// From these probabilities on a verdict is medium, and high.
+pub const MEDIUM: f32 = 0.40;
+pub const HIGH: f32 = 0.70;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Language {
+    En,
+    Fr,
+    Unknown,
+}
+
+impl Language {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::Fr => "fr",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Level {
+    Low,
+    Medium,
+    High,
+}
+
+impl Level {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+}
+
+/// What is said of a text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Verdict {
+    /// That a reader calls it toxic, 0 to 1.
+    pub probability: f32,
+    pub language: Language,
+}
+
+impl Verdict {
+    /// The probability in per cent.
+    pub fn score(&self) -> u8 {
+        (self.probability * 100.0 + 0.5) as u8
+    }
+
+    pub fn level(&self) -> Level {
+        // Of the rounded score, so that the two never disagree.
+        match f32::from(self.score()) / 100.0 {
+            p if p < MEDIUM => Level::Low,
+            p if p < HIGH => Level::Medium,
+            _ => Level::High,
+        }
+    }
+}
+
+/// A part of the text that moved the score.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evidence {
+    /// Where it stands in the text as given: bytes of UTF-8, and characters.
+    pub bytes: Range<usize>,
+    pub chars: Range<usize>,
+    /// Log-odds; positive is towards toxic.
+    pub weight: f32,
+    pub kind: Kind,
+}
+
+/// Scores a text with the weights that are compiled in: no allocation, one pass, any Unicode.
+pub fn score(text: &str) -> Verdict {
+    score_with(&SHIPPED, text)
+}
+
+/// The same, with the evidence: at most `most` pieces, strongest first.
+pub fn explain(text: &str, most: usize) -> (Verdict, Vec<Evidence>) {
+    explain_with(&SHIPPED, text, most)
+}
+
+pub fn score_with(model: &Model<'_>, text: &str) -> Verdict {
+    let (raw, language) = raw_with(model, text);
+    verdict(model, raw, language)
+}
+
+/// Log-odds before calibration.
+pub fn raw_with(model: &Model<'_>, text: &str) -> (f32, Language) {
+    let mut sum = Sum { model, blocks: Blocks::default() };
+    let language = extract(text, model.lexicon, &mut sum);
+    (model.calibration().intercept + sum.blocks.strongest(model).0, language)
+}
+
+fn verdict(model: &Model<'_>, raw: f32, language: Language) -> Verdict {
+    let calibration = model.calibration();
+    let odds = calibration.slopes[language as usize] * raw + calibration.shifts[language as usize];
+    Verdict { probability: sigmoid(odds), language }
+}
+
+fn sigmoid(odds: f32) -> f32 {
+    1.0 / (1.0 + (-odds).exp())
+}
+
+/// Steps of weights in a block, for each section.
+type Steps = [i32; 3];
+
+fn weigh(model: &Model<'_>, steps: Steps) -> f32 {
+    let scales = model.calibration().scales;
+    steps.iter().zip(scales).map(|(steps, scale)| *steps as f32 * scale).sum()
+}
+
+struct Sum<'m> {
+    model: &'m Model<'m>,
+    blocks: Blocks,
+}
+
+impl Sink for Sum<'_> {
+    #[inline]
+    fn feature(&mut self, family: Family, index: usize, _: Mark, _: Mark) {
+        self.blocks.add(family.section(), step(self.model, family.section(), index));
+    }
+
+    fn block(&mut self) {
+        self.blocks.next(self.model);
+    }
+}
+
+#[inline]
+fn step(model: &Model<'_>, section: Section, index: usize) -> i32 {
+    let byte = match section {
+        Section::Chars => model.chars[index % CHARS],
+        Section::Words => model.words[index % WORDS],
+        Section::Classes => model.classes[index % CLASSES],
+    };
+    i32::from(byte as i8)
+}
+
+/// Sums the blocks and keeps the strongest pair of neighbours.
+#[derive(Default)]
+struct Blocks {
+    current: Steps,
+    before: Steps,
+    count: usize,
+    best: Option<(f32, usize)>,
+}
+
+impl Blocks {
+    #[inline]
+    fn add(&mut self, section: Section, step: i32) {
+        self.current[section as usize] += step;
+    }
+
+    fn next(&mut self, model: &Model<'_>) {
+        let pair = [0, 1, 2].map(|i| self.before[i] + self.current[i]);
+        let weight = weigh(model, pair);
+        if self.best.is_none_or(|(best, _)| weight > best) {
+            self.best = Some((weight, self.count));
+        }
+        self.before = std::mem::take(&mut self.current);
+        self.count += 1;
+    }
+
+    /// Its weight, and the number of its later block.
+    fn strongest(mut self, model: &Model<'_>) -> (f32, usize) {
+        self.next(model);
+        self.best.unwrap_or_default()
+    }
+}
+
+pub fn explain_with(model: &Model<'_>, text: &str, most: usize) -> (Verdict, Vec<Evidence>) {
+    let (features, language) = features(text, model.lexicon);
+    let mut blocks = Blocks::default();
+    let mut block = 0;
+    for feature in &features {
+        while block < feature.block {
+            blocks.next(model);
+            block += 1;
+        }
+        blocks.add(feature.family.section(), step(model, feature.family.section(), feature.index));
+    }
+    let (raw, last) = blocks.strongest(model);
+    let verdict = verdict(model, model.calibration().intercept + raw, language);
+    let first = last.saturating_sub(1);
+    let counted = features.into_iter().filter(|feature| (first..=last).contains(&feature.block));
+    (verdict, strongest(model, counted, language, most))
+}
+
+/// Features at the same place are one piece of evidence.
+fn strongest(
+    model: &Model<'_>,
+    features: impl Iterator<Item = Feature>,
+    language: Language,
+    most: usize,
+) -> Vec<Evidence> {
+    let Calibration { scales, slopes, .. } = model.calibration();
+    let mut all: Vec<Evidence> = features
+        .map(|Feature { family, index, bytes, chars, .. }| {
+            let section = family.section();
+            let scale = scales[section as usize] * slopes[language as usize];
+            let kind = if family == Family::Chars { Kind::Chars } else { Kind::Word };
+            Evidence { bytes, chars, weight: step(model, section, index) as f32 * scale, kind }
+        })
+        .collect();
+    let place = |e: &Evidence| (e.bytes.start, e.bytes.end, e.kind == Kind::Chars);
+    all.sort_by_key(place);
+    all.dedup_by(|next, kept| {
+        let same = place(next) == place(kept);
+        if same {
+            kept.weight += next.weight;
+        }
+        same
+    });
+    all.retain(|evidence| evidence.weight != 0.0);
+    all.sort_by(|a, b| b.weight.abs().total_cmp(&a.weight.abs()).then(a.bytes.start.cmp(&b.bytes.start)));
+    all.truncate(most);
+    all
+}

@@ -1,0 +1,168 @@
+//! The file of weights: its layout, and how it is read in place. Nothing is copied or built.
+//!
+//! Little endian: eight bytes of magic, [`Calibration`] as 16 floats, the lexicon as 32-bit slots, then the three
+//! tables of signed bytes.
+
+/// Slots of the lexicon, a power of two.
+pub const LEXICON_SLOTS: usize = 1 << 13;
+/// Weights of parts of words, of words and pairs of words, and of classes of words; powers of two.
+pub const CHARS: usize = 1 << 17;
+pub const WORDS: usize = 1 << 16;
+pub const CLASSES: usize = 1 << 13;
+
+const MAGIC: &[u8; 8] = b"OUNCE-01";
+const HEAD: usize = 8 + 4 * 16;
+const LENGTH: usize = HEAD + 4 * LEXICON_SLOTS + CHARS + WORDS + CLASSES;
+
+/// The weights that are compiled in.
+pub static SHIPPED: Model<'static> = match Model::parse(include_bytes!("../weights.bin")) {
+    Some(model) => model,
+    None => panic!("weights.bin has another layout: make it anew (CONTRIBUTING.md)"),
+};
+
+/// A model, borrowed from its file.
+#[derive(Clone, Copy)]
+pub struct Model<'a> {
+    head: &'a [u8; HEAD],
+    pub lexicon: Lexicon<'a>,
+    pub chars: &'a [u8; CHARS],
+    pub words: &'a [u8; WORDS],
+    pub classes: &'a [u8; CLASSES],
+}
+
+impl<'a> Model<'a> {
+    /// `None` if the file has another length or magic.
+    pub const fn parse(file: &'a [u8]) -> Option<Self> {
+        if file.len() != LENGTH {
+            return None;
+        }
+        let Some((head, rest)) = file.split_first_chunk() else { return None };
+        let Some((slots, rest)) = rest.split_first_chunk() else { return None };
+        let Some((chars, rest)) = rest.split_first_chunk() else { return None };
+        let Some((words, rest)) = rest.split_first_chunk() else { return None };
+        let Some(classes) = rest.first_chunk() else { return None };
+        let mut i = 0;
+        while i < MAGIC.len() {
+            if head[i] != MAGIC[i] {
+                return None;
+            }
+            i += 1;
+        }
+        Some(Self { head, lexicon: Lexicon { slots }, chars, words, classes })
+    }
+
+    pub fn calibration(&self) -> Calibration {
+        let float = |i: usize| {
+            let at = 8 + 4 * i;
+            f32::from_le_bytes([self.head[at], self.head[at + 1], self.head[at + 2], self.head[at + 3]])
+        };
+        Calibration {
+            intercept: float(0),
+            scales: [float(1), float(2), float(3)],
+            slopes: [float(4), float(5), float(6)],
+            shifts: [float(7), float(8), float(9)],
+        }
+    }
+}
+
+/// What turns sums of signed bytes into a probability.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Calibration {
+    /// The log-odds of a text without evidence, before calibration.
+    pub intercept: f32,
+    /// Log-odds of one step of a weight, for each [`Section`].
+    pub scales: [f32; 3],
+    /// By language: English, French, unknown. The calibrated log-odds are `slope * sum + shift`.
+    pub slopes: [f32; 3],
+    pub shifts: [f32; 3],
+}
+
+/// The tables of weights, in the order of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    Chars,
+    Words,
+    Classes,
+}
+
+/// Writes a file that [`Model::parse`] reads.
+pub fn layout(calibration: &Calibration, slots: &[u32; LEXICON_SLOTS], tables: [&[i8]; 3]) -> Vec<u8> {
+    let mut file = Vec::with_capacity(LENGTH);
+    file.extend_from_slice(MAGIC);
+    let Calibration { intercept, scales, slopes, shifts } = calibration;
+    let floats = [[*intercept].as_slice(), scales, slopes, shifts].concat();
+    for i in 0..16 {
+        file.extend_from_slice(&floats.get(i).copied().unwrap_or(0.0).to_le_bytes());
+    }
+    for slot in slots {
+        file.extend_from_slice(&slot.to_le_bytes());
+    }
+    for table in tables {
+        file.extend(table.iter().map(|weight| *weight as u8));
+    }
+    file
+}
+
+/// What a word is known for. The numbers are part of the file; `lexicon.csv` names them.
+pub type Class = u8;
+/// Not in the lexicon, or there for its language alone.
+pub const NO_CLASS: Class = 0;
+
+/// Words that are known, as a hash table with open addressing: 24 bits of the word's hash, 5 of its class, 3 of its
+/// languages (English, French, another).
+#[derive(Clone, Copy)]
+pub struct Lexicon<'a> {
+    slots: &'a [u8; 4 * LEXICON_SLOTS],
+}
+
+/// What the lexicon says of a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Entry {
+    pub class: Class,
+    pub languages: u8,
+}
+
+impl<'a> Lexicon<'a> {
+    pub const fn new(slots: &'a [u8; 4 * LEXICON_SLOTS]) -> Self {
+        Self { slots }
+    }
+
+    #[inline]
+    pub fn find(&self, hash: u32) -> Option<Entry> {
+        let mut at = hash as usize % LEXICON_SLOTS;
+        // The trainer leaves a third of the slots free; the bound is for a broken file.
+        for _ in 0..LEXICON_SLOTS {
+            let slot = self.slot(at);
+            if slot == 0 {
+                return None;
+            }
+            if slot >> 8 == hash >> 8 {
+                return Some(Entry { class: (slot >> 3) as u8 & 0x1F, languages: slot as u8 & 7 });
+            }
+            at = (at + 1) % LEXICON_SLOTS;
+        }
+        None
+    }
+
+    #[inline]
+    fn slot(&self, at: usize) -> u32 {
+        let at = 4 * at;
+        u32::from_le_bytes([self.slots[at], self.slots[at + 1], self.slots[at + 2], self.slots[at + 3]])
+    }
+}
+
+/// FNV-1a over the codes of a word, and a last mixing: the low bits choose the slot.
+#[inline]
+pub fn word_hash(word: &[u8]) -> u32 {
+    let mut hash = 0x811C_9DC5;
+    for byte in word {
+        hash = (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    }
+    mix(hash)
+}
+
+#[inline]
+pub(crate) fn mix(mut hash: u32) -> u32 {
+    hash = (hash ^ (hash >> 15)).wrapping_mul(0x85EB_CA6B);
+    hash ^ (hash >> 13)
+}
