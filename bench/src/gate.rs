@@ -29,6 +29,7 @@ use crate::record::{self, SCHEMA, Writer};
 use crate::report::{DISTURBED, Format, Table, number};
 use crate::stats::median;
 use crate::target::{Lack, Target, find_program};
+use crate::workload::{self, Workload};
 use subject::Bench;
 
 /// What a gate needs to know.
@@ -66,6 +67,9 @@ pub fn run(options: Options<'_>, interrupt: &Interrupt) -> Result<(Report, PathB
     definition.rounds = options.rounds.unwrap_or(definition.rounds);
     definition.duration_s = options.duration.map_or(definition.duration_s, |duration| duration.as_secs_f64());
     let targets = targets(&definition, options.file)?;
+    let named = definition.subjects.iter().any(|subject| subject.workload.is_some());
+    let workloads = options.file.with_file_name("workloads.toml");
+    let workloads = if named { workload::read(&workloads)? } else { Vec::new() };
     demand(&targets)?;
     options.placement.pin_scale()?;
     let mut report = Report {
@@ -82,7 +86,7 @@ pub fn run(options: Options<'_>, interrupt: &Interrupt) -> Result<(Report, PathB
     };
     let writer = Writer::create(options.records_dir, &report.started, &report.host.label, "-gate")?;
     writer.write(&report)?;
-    measure(&mut report, &targets, &writer, interrupt)?;
+    measure(&mut report, &targets, workloads, &writer, interrupt)?;
     report.complete = !interrupt.is_set();
     report.ended = Some(record::now());
     report.verdicts = check::judge(&report.definition, &report.measurements);
@@ -90,15 +94,26 @@ pub fn run(options: Options<'_>, interrupt: &Interrupt) -> Result<(Report, PathB
     Ok((report, writer.path().to_owned()))
 }
 
-fn measure(report: &mut Report, targets: &[Target], writer: &Writer, interrupt: &Interrupt) -> Result<()> {
+fn measure(
+    report: &mut Report,
+    targets: &[Target],
+    workloads: Vec<Workload>,
+    writer: &Writer,
+    interrupt: &Interrupt,
+) -> Result<()> {
     for target in targets {
         cell::build(target, interrupt)?;
     }
     let definition = report.definition.clone();
     let progress = Progress::new(definition.rounds * targets.len());
     let placement = report.placement.clone();
-    let mut bench =
-        Bench { definition: &definition, placement: &placement, interrupt, values: BTreeMap::new() };
+    let mut bench = Bench {
+        definition: &definition,
+        placement: &placement,
+        interrupt,
+        values: BTreeMap::new(),
+        workloads,
+    };
     let body_of = definition.subjects.iter().position(|subject| subject.name == definition.body_of);
     bench.values = bench.body_and_type(&targets[body_of.unwrap_or(0)])?;
     for round in 0..definition.rounds {

@@ -35,6 +35,8 @@ pub struct Subject {
     pub args: Vec<String>,
     #[serde(default)]
     pub generator: Generator,
+    /// Of `workloads.toml` beside the gate's file, for the scale's own generator; otherwise GETs of `path`.
+    pub workload: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +85,12 @@ impl Definition {
         }
         if definition.rounds == 0 || definition.connections == 0 || definition.duration_s <= 0.0 {
             return Err(data::invalid(path, "rounds", "rounds, connections and duration_s must be above 0"));
+        }
+        for subject in &definition.subjects {
+            if subject.workload.is_some() && subject.generator != Generator::Own {
+                let what = format!("subject {:?}: a workload wants generator = \"own\"", subject.name);
+                return Err(data::invalid(path, "workload", &what));
+            }
         }
         for check in &definition.checks {
             let wrong =

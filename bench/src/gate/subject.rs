@@ -64,13 +64,15 @@ pub(super) struct Bench<'a> {
     pub(super) interrupt: &'a Interrupt,
     /// Placeholders for the peers: `body` and `content_type`.
     pub(super) values: BTreeMap<String, String>,
+    /// Those that subjects may name.
+    pub(super) workloads: Vec<Workload>,
 }
 
 impl Bench<'_> {
     /// Asks a target for what the peers are to answer.
     pub(super) fn body_and_type(&self, target: &Target) -> Result<BTreeMap<String, String>> {
         let mut instance = self.launch(target)?;
-        let expected = load::reference(instance.address(), &self.workload(), REQUEST_TIMEOUT)?;
+        let expected = load::reference(instance.address(), &self.gets(), REQUEST_TIMEOUT)?;
         instance.stop()?;
         let answer = &expected.exchanges[0];
         let content_type =
@@ -132,9 +134,14 @@ impl Bench<'_> {
             let url = format!("http://{address}{}", self.definition.path);
             return wrk::run(&url, connections, duration, &self.placement.generator_cpus, stop);
         }
+        let workload = match &subject.workload {
+            Some(name) => self.workloads.iter().find(|workload| workload.name == *name),
+            None => Some(&self.gets()),
+        };
+        let workload = workload.with_context(|| format!("no workload {:?}", subject.workload))?;
         let plan = Plan {
             address,
-            expected: load::reference(address, &self.workload(), REQUEST_TIMEOUT)?,
+            expected: load::reference(address, workload, REQUEST_TIMEOUT)?,
             connections,
             schedule: Schedule::Closed,
             duration,
@@ -150,7 +157,7 @@ impl Bench<'_> {
         })
     }
 
-    fn workload(&self) -> Workload {
+    fn gets(&self) -> Workload {
         Workload::of("gate", self.definition.connections, Request::get(&self.definition.path))
     }
 }
