@@ -81,7 +81,7 @@ test: ## everything that CI runs, from cheap to dear
 	@$(SETUP) lints
 	step() { printf '\n== %s\n' "$$*"; "$$@"; }
 	step cargo fmt --all --check
-	if command -v shellcheck >/dev/null; then step shellcheck $(SETUP) $(IMAGES) microvm/*.sh .ci/run
+	if command -v shellcheck >/dev/null; then step shellcheck $(SETUP) $(IMAGES) microvm/*.sh fuzz/run.sh .ci/run
 	else printf '\n== shellcheck: skipped, it is not installed\n'; fi
 	step cargo clippy --locked --workspace --all-targets -- -D warnings
 	step cargo clippy --locked -p ounce --no-default-features --features minimal --all-targets -- -D warnings
