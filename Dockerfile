@@ -37,6 +37,7 @@ RUN set -eu; \
 COPY bench/Cargo.toml bench/
 RUN mkdir bench/src && touch bench/src/lib.rs
 COPY Cargo.toml Cargo.lock build.rs ./
+COPY model model
 COPY src src
 
 # What was compiled stays in a cache mount, dependencies above all. Our own sources are touched because cargo goes by
@@ -46,7 +47,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target,id=ounce-target \
     set -eu; \
     . /env; \
-    find src build.rs -exec touch {} +; \
+    find src model build.rs -exec touch {} +; \
     cargo build --locked -p ounce --profile dist; \
     cargo build --locked -p ounce --profile dist-minimal --no-default-features --features minimal; \
     install -D "target/$CARGO_BUILD_TARGET/dist/ounce" /out/ounce; \

@@ -80,6 +80,9 @@ impl Host for Wasi {
         settings::max_body()
     }
 
+    /// The others have instances of their own.
+    async fn give_way(&self) {}
+
     async fn sleep(&self, duration: Duration) {
         monotonic_clock::subscribe_duration(duration.as_nanos() as u64).block();
     }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use http::StatusCode;
 use http::request::Parts;
 
+use crate::metrics::Counts;
+use crate::problem::Problem;
 use crate::router::{Surface, Target};
 
 /// The platform, as the service sees it.
@@ -30,11 +32,29 @@ pub trait Host {
     /// The largest request body, in bytes.
     fn max_body(&self) -> usize;
 
+    /// Lets other requests go first: for work that would keep them waiting.
+    fn give_way(&self) -> impl Future<Output = ()>;
+
     /// Waits without holding up other requests.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()>;
 
+    /// Whether a transformer for *analyze* is configured here.
+    fn has_bert(&self) -> bool {
+        false
+    }
+
+    /// How likely the transformer holds it that a text is toxic, 0 to 1.
+    fn bert(&self, _text: &str) -> impl Future<Output = Result<f32, Problem>> {
+        async { Err(Problem::Unavailable("no model is loaded")) }
+    }
+
     /// What this host knows, in Prometheus text format 0.0.4.
     fn metrics(&self) -> String;
+
+    /// Where workloads count what they do; nowhere, if the platform measures requests itself.
+    fn counts(&self) -> Option<&Counts> {
+        None
+    }
 
     /// Called when a request's head has been read and its target is known.
     fn begin<'a>(&'a self, head: &Parts, target: &Target) -> Self::Exchange<'a>;

@@ -108,7 +108,7 @@ mod cli {
     fn help() -> ExitCode {
         let text = format!(
             "\
-A tiny HTTP service: probes, health, metrics.
+A tiny HTTP service: probes, toxicity of texts, health, metrics.
 
 usage: ounce [serve] [flags]         serve until SIGTERM or SIGINT
        ounce health [URL | flags]    ask a running instance; exit code 0 or 1

@@ -15,7 +15,8 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::{self, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{IntGauge, Opts, Registry, TextEncoder};
 
-use crate::router::{ROUTES, Target, Verb};
+use crate::handlers::analyze;
+use crate::router::{Action, ROUTES, Target, Verb};
 
 /// Upper bounds of `http_request_duration_seconds`, in seconds.
 pub const SECONDS: &[f64] = &[
@@ -32,14 +33,14 @@ pub const STATUSES: &[u16] =
 
 /// A number that one thread writes and any thread reads.
 #[derive(Default)]
-struct Cell(AtomicU64);
+pub(crate) struct Cell(AtomicU64);
 
 impl Cell {
-    fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 
-    fn add(&self, n: u64) {
+    pub(crate) fn add(&self, n: u64) {
         self.0.store(self.get().wrapping_add(n), Relaxed);
     }
 
@@ -48,25 +49,25 @@ impl Cell {
     }
 }
 
-fn cells<const N: usize>() -> [Cell; N] {
+pub(crate) fn cells<const N: usize>() -> [Cell; N] {
     std::array::from_fn(|_| Cell::default())
 }
 
 /// Counts by upper bound; `N` is one more than the bounds, for what is above all of them.
-struct Histogram<const N: usize> {
+pub(crate) struct Histogram<const N: usize> {
     bounds: &'static [f64],
     counts: [Cell; N],
-    /// Sum of what was observed, in the integer unit of the caller (ns or bytes).
+    /// Sum of what was observed, in the integer unit of the caller, such as ns or bytes.
     sum: Cell,
 }
 
 impl<const N: usize> Histogram<N> {
-    fn new(bounds: &'static [f64]) -> Self {
+    pub(crate) fn new(bounds: &'static [f64]) -> Self {
         Histogram { bounds, counts: cells(), sum: Cell::default() }
     }
 
     /// `value` in the unit of the bounds, `exact` in the unit of the sum.
-    fn observe(&self, value: f64, exact: u64) {
+    pub(crate) fn observe(&self, value: f64, exact: u64) {
         let bucket = self.bounds.iter().position(|bound| value <= *bound).unwrap_or(N - 1);
         self.counts[bucket].add(1);
         self.sum.add(exact);
@@ -75,6 +76,7 @@ impl<const N: usize> Histogram<N> {
 
 /// One worker's requests of one method on one route.
 struct Series {
+    in_progress: Cell,
     statuses: [Cell; STATUSES.len()],
     seconds: Histogram<{ SECONDS.len() + 1 }>,
     request_bytes: Histogram<{ BYTES.len() + 1 }>,
@@ -84,6 +86,7 @@ struct Series {
 impl Series {
     fn new() -> Self {
         Series {
+            in_progress: Cell::default(),
             statuses: cells(),
             seconds: Histogram::new(SECONDS),
             request_bytes: Histogram::new(BYTES),
@@ -98,31 +101,32 @@ const SERIES: usize = (ROUTES.len() + 1) * Verb::ALL.len();
 pub struct Counts {
     /// A series takes memory once its route has been used with its method.
     series: [OnceBox<Series>; SERIES],
-    in_progress: Cell,
+    /// What workload *analyze* counts.
+    pub(crate) analyze: OnceBox<analyze::Counts>,
 }
 
 impl Default for Counts {
     fn default() -> Self {
-        Counts { series: std::array::from_fn(|_| OnceBox::new()), in_progress: Cell::default() }
+        Counts { series: std::array::from_fn(|_| OnceBox::new()), analyze: OnceBox::new() }
     }
 }
 
 impl Counts {
-    pub fn begin(&self) {
-        self.in_progress.add(1);
+    pub fn begin(&self, target: &Target) {
+        self.series(target).in_progress.add(1);
     }
 
     pub fn end(&self, target: &Target, status: StatusCode, took: Duration, request: usize, response: usize) {
-        self.in_progress.sub(1);
         let series = self.count(target, status.as_u16());
+        series.in_progress.sub(1);
         series.seconds.observe(took.as_secs_f64(), took.as_nanos() as u64);
         series.request_bytes.observe(request as f64, request as u64);
         series.response_bytes.observe(response as f64, response as u64);
     }
 
     /// What was begun will not end.
-    pub fn abandon(&self) {
-        self.in_progress.sub(1);
+    pub fn abandon(&self, target: &Target) {
+        self.series(target).in_progress.sub(1);
     }
 
     /// A request whose head could not be read was turned away.
@@ -130,10 +134,25 @@ impl Counts {
         self.count(&Target::UNREADABLE, status.as_u16());
     }
 
-    fn count(&self, target: &Target, status: u16) -> &Series {
+    /// Requests that are being handled now, of the actions that are `counted`; no route is no action.
+    pub(crate) fn in_progress(&self, counted: impl Fn(Option<Action>) -> bool) -> u64 {
+        let routes = self.series.chunks(Verb::ALL.len()).enumerate();
+        let chosen = routes.filter(|(index, _)| counted(ROUTES.get(*index).map(|route| route.action)));
+        chosen
+            .flat_map(|(_, series)| series)
+            .filter_map(OnceBox::get)
+            .map(|used| used.in_progress.get())
+            .sum()
+    }
+
+    fn series(&self, target: &Target) -> &Series {
         let route = target.route.unwrap_or(ROUTES.len());
         let slot = &self.series[route * Verb::ALL.len() + target.verb as usize];
-        let series = slot.get_or_init(|| Box::new(Series::new()));
+        slot.get_or_init(|| Box::new(Series::new()))
+    }
+
+    fn count(&self, target: &Target, status: u16) -> &Series {
+        let series = self.series(target);
         let status = STATUSES.iter().position(|known| *known == status);
         debug_assert!(status.is_some(), "a status that STATUSES does not list");
         if let Some(index) = status {
@@ -166,11 +185,7 @@ impl Requests {
             (RESPONSE_SIZE, &route),
             (IN_PROGRESS, &[]),
         ];
-        let descs = labelled.map(|((name, help), labels)| {
-            let labels = labels.iter().map(|label| label.to_string()).collect();
-            Desc::new(name.into(), help.into(), labels, Default::default()).expect("names are valid")
-        });
-        Requests { workers, descs: descs.into() }
+        Requests { workers, descs: descs(&labelled) }
     }
 
     /// The workers' series of one route and method, if any was used.
@@ -206,8 +221,7 @@ impl Collector for Requests {
             request.push(histogram(&labels, used.iter().map(|series| &series.request_bytes), 1.0));
             response.push(histogram(&labels, used.iter().map(|series| &series.response_bytes), 1.0));
         }
-        let in_progress =
-            self.workers.iter().fold(0, |sum: u64, worker| sum.wrapping_add(worker.in_progress.get()));
+        let in_progress: u64 = self.workers.iter().map(|worker| worker.in_progress(|_| true)).sum();
         vec![
             family(TOTAL, MetricType::COUNTER, total),
             family(DURATION, MetricType::HISTOGRAM, duration),
@@ -216,6 +230,15 @@ impl Collector for Requests {
             family(IN_PROGRESS, MetricType::GAUGE, vec![gauge(in_progress as f64)]),
         ]
     }
+}
+
+/// What describes metrics of these names, helps and labels.
+pub(crate) fn descs(labelled: &[((&str, &str), &[&str])]) -> Vec<Desc> {
+    let describe = |&((name, help), labels): &((&str, &str), &[&str])| {
+        let labels = labels.iter().map(|label| label.to_string()).collect();
+        Desc::new(name.into(), help.into(), labels, Default::default()).expect("names are valid")
+    };
+    labelled.iter().map(describe).collect()
 }
 
 pub(crate) fn family((name, help): (&str, &str), kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
@@ -241,14 +264,14 @@ pub(crate) fn gauge(value: f64) -> Metric {
     Metric::from_gauge(gauge)
 }
 
-fn label(name: &str, value: &str) -> LabelPair {
+pub(crate) fn label(name: &str, value: &str) -> LabelPair {
     let mut pair = LabelPair::default();
     pair.set_name(name.into());
     pair.set_value(value.into());
     pair
 }
 
-fn histogram<'a, const N: usize>(
+pub(crate) fn histogram<'a, const N: usize>(
     labels: &[LabelPair],
     workers: impl Iterator<Item = &'a Histogram<N>> + Clone,
     unit: f64,
@@ -314,10 +337,10 @@ mod tests {
         let workers: Vec<_> = (0..3).map(|_| Arc::new(Counts::default())).collect();
         let target = Target::find(&Method::GET, "/api/light", Surface::Everything);
         for (index, worker) in workers.iter().enumerate() {
-            worker.begin();
+            worker.begin(&target);
             worker.end(&target, StatusCode::OK, Duration::from_millis(3 * index as u64), 0, 10);
         }
-        workers[0].begin();
+        workers[0].begin(&target);
         let registry = registry("test");
         registry.register(Box::new(Requests::new(workers))).unwrap();
         let text = text(&registry);
@@ -340,6 +363,11 @@ mod tests {
             Problem::Malformed,
             Problem::NotFound,
             Problem::MethodNotAllowed { allow: String::new() },
+            Problem::BadRequest(String::new()),
+            Problem::UnsupportedMediaType(""),
+            Problem::Unprocessable(String::new()),
+            Problem::TooLong(String::new()),
+            Problem::LeftOut(""),
             Problem::Timeout,
             Problem::TooLarge { limit: 0 },
             Problem::UriTooLong,

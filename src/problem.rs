@@ -15,6 +15,16 @@ pub enum Problem {
     MethodNotAllowed {
         allow: String,
     },
+    /// The request is HTTP, and what it says cannot be understood; the text says what and where.
+    BadRequest(String),
+    /// The body is not of a type that the resource takes.
+    UnsupportedMediaType(&'static str),
+    /// The body can be read, and is not what the resource takes.
+    Unprocessable(String),
+    /// A part of the body is longer than is taken; the text says which.
+    TooLong(String),
+    /// This build leaves out the workload of this name.
+    LeftOut(&'static str),
     /// The client took too long to send its request.
     Timeout,
     /// The body is larger than `limit` bytes.
@@ -42,6 +52,11 @@ impl Problem {
             Problem::Malformed => StatusCode::BAD_REQUEST,
             Problem::NotFound => StatusCode::NOT_FOUND,
             Problem::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Problem::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Problem::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Problem::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Problem::TooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Problem::LeftOut(_) => StatusCode::NOT_IMPLEMENTED,
             Problem::Timeout => StatusCode::REQUEST_TIMEOUT,
             Problem::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Problem::UriTooLong => StatusCode::URI_TOO_LONG,
@@ -55,6 +70,13 @@ impl Problem {
             Problem::Malformed => "the request is not well-formed HTTP/1.1".into(),
             Problem::NotFound => "no resource has this path; GET / lists what there is".into(),
             Problem::MethodNotAllowed { allow } => format!("this resource takes {allow}"),
+            Problem::BadRequest(detail) | Problem::Unprocessable(detail) | Problem::TooLong(detail) => {
+                detail.clone()
+            }
+            Problem::UnsupportedMediaType(detail) => (*detail).into(),
+            Problem::LeftOut(workload) => {
+                format!("this build leaves out the workload {workload}; the standard build has it")
+            }
             Problem::Timeout => "the request was not received in time".into(),
             Problem::TooLarge { limit } => format!("the body is larger than {limit} bytes"),
             Problem::UriTooLong => "the request target is too long".into(),

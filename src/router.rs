@@ -18,20 +18,31 @@ pub enum Action {
     Light,
     Heavy,
     Slow,
+    Analyze,
+    AnalyzeBatch,
     Live,
     Ready,
     Health,
     Metrics,
 }
 
+/// What belongs to workload *analyze*.
+pub const ANALYZE: &[Action] = &[Action::Analyze, Action::AnalyzeBatch];
+
 const fn get(path: &'static str, action: Action) -> Route {
     Route { path, methods: &[Verb::Get], action }
+}
+
+const fn post(path: &'static str, action: Action) -> Route {
+    Route { path, methods: &[Verb::Post], action }
 }
 
 pub static ROUTES: &[Route] = &[
     get("/api/light", Action::Light),
     get("/api/heavy", Action::Heavy),
     get("/api/slow", Action::Slow),
+    post("/analyze", Action::Analyze),
+    post("/analyze/batch", Action::AnalyzeBatch),
     get("/", Action::Welcome),
     get("/livez", Action::Live),
     get("/readyz", Action::Ready),

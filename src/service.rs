@@ -1,11 +1,12 @@
 //! The application: from a request to a response, on any [`Host`].
 
 use bytes::{Buf, BufMut, Bytes};
+use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 
-use crate::handlers::{health, metrics, probe, welcome};
+use crate::handlers::{analyze, health, metrics, probe, welcome};
 use crate::host::{Exchange, Host};
 use crate::problem::Problem;
 use crate::reply::Reply;
@@ -27,7 +28,7 @@ where
     let reply = match collect(body, host).await {
         Ok(body) => {
             received = body.len();
-            answer(target, host).await
+            answer(target, &head, &body, host).await
         }
         Err(problem) => Err(problem),
     };
@@ -37,7 +38,7 @@ where
     reply.into_response(head.headers)
 }
 
-async fn answer<H: Host>(target: Target, host: &H) -> Result<Reply, Problem> {
+async fn answer<H: Host>(target: Target, head: &Parts, body: &[u8], host: &H) -> Result<Reply, Problem> {
     let route = target.route.map(|index| &ROUTES[index]).ok_or(Problem::NotFound)?;
     if !route.accepts(target.verb) {
         return Err(Problem::MethodNotAllowed { allow: route.allow() });
@@ -47,6 +48,8 @@ async fn answer<H: Host>(target: Target, host: &H) -> Result<Reply, Problem> {
         Action::Light => Ok(probe::light()),
         Action::Heavy => Ok(probe::heavy()),
         Action::Slow => Ok(probe::slow(host).await),
+        Action::Analyze => analyze::one(head, body, host).await,
+        Action::AnalyzeBatch => analyze::batch(head, body, host).await,
         Action::Live => Ok(health::live()),
         Action::Ready => health::ready(host),
         Action::Health => Ok(health::health(host)),

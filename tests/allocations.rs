@@ -75,6 +75,8 @@ impl Host for Measuring {
         0
     }
 
+    async fn give_way(&self) {}
+
     async fn sleep(&self, _: Duration) {}
 
     fn metrics(&self) -> String {
@@ -82,7 +84,7 @@ impl Host for Measuring {
     }
 
     fn begin<'a>(&'a self, _: &Parts, target: &Target) -> Measured<'a> {
-        self.0.begin();
+        self.0.begin(target);
         Measured(&self.0, *target, Instant::now())
     }
 }

@@ -6,6 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use std::sync::Mutex;
+
 use common::Server;
 
 const DOCUMENTS: [&str; 6] = [
@@ -16,6 +18,9 @@ const DOCUMENTS: [&str; 6] = [
     "bench/BIAS.md",
     "microvm/README.md",
 ];
+
+/// Two tests may write it.
+static README: Mutex<()> = Mutex::new(());
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -104,29 +109,59 @@ fn every_make_target_that_the_documents_name_exists() {
     }
 }
 
-/// README holds the program's own help. `README=write` renews it.
+/// Compares what stands between the markers of this name with what belongs there; `README=write` renews it.
+fn spliced(name: &str, wanted: &str, same: fn(&str, &str) -> bool) {
+    let (begin, end) = (format!("<!-- {name}:begin -->"), format!("<!-- {name}:end -->"));
+    let readme = read("README.md");
+    let (head, rest) = readme.split_once(&begin).expect("the begin marker");
+    let (shown, tail) = rest.split_once(&end).expect("the end marker");
+    if same(shown, wanted) {
+        return;
+    }
+    assert!(
+        std::env::var_os("README").is_some_and(|value| value == "write"),
+        "renew it: README=write cargo test --test docs\n{shown}\n{wanted}"
+    );
+    fs::write(root().join("README.md"), format!("{head}{begin}{wanted}{end}{tail}"))
+        .expect("it can be written");
+}
+
 #[test]
 fn readme_shows_the_help_of_this_version() {
+    let _one_at_a_time = README.lock();
     let help =
         Command::new(env!("CARGO_BIN_EXE_ounce")).arg("--help").output().expect("the binary runs").stdout;
     let help = format!("\n```text\n{}```\n", String::from_utf8(help).expect("text"));
-    let (begin, end) = ("<!-- help:begin -->", "<!-- help:end -->");
-    let readme = read("README.md");
-    let (head, rest) = readme.split_once(begin).expect("the begin marker");
-    let (shown, tail) = rest.split_once(end).expect("the end marker");
-    if std::env::var_os("README").is_some_and(|value| value == "write") {
-        fs::write(root().join("README.md"), format!("{head}{begin}{help}{end}{tail}"))
-            .expect("it can be written");
-    } else {
-        assert_eq!(shown, help, "renew it: README=write cargo test --test docs");
+    spliced("help", &help, |shown, wanted| shown == wanted);
+}
+
+#[test]
+fn readme_shows_a_real_answer() {
+    let _one_at_a_time = README.lock();
+    let body = r#"{"text": "hé, you stupid 1d10t", "model": "simple"}"#;
+    let server = Server::start(&[]);
+    let json = [("content-type", "application/json")];
+    let answer = server.connect().request("POST", "/analyze?explain=1", &json, body.as_bytes());
+    let shown = format!(
+        "\n```console\n$ curl -H 'Content-Type: application/json' 'http://127.0.0.1:8080/analyze?explain=1' \\\n    \
+         -d '{body}'\n{}\n```\n",
+        answer.text()
+    );
+    // How long it took is another time's.
+    fn timeless(text: &str) -> String {
+        let (head, rest) = text.split_once("\"processing_time_ms\":").unwrap_or((text, ""));
+        head.to_owned() + rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.')
     }
+    spliced("analyze", &shown, |shown, wanted| timeless(shown) == timeless(wanted));
 }
 
 #[test]
 fn readme_lists_every_route_and_no_other() {
     let readme = read("README.md");
-    let documented: Vec<_> =
-        quoted(&readme).iter().filter_map(|text| text.strip_prefix("GET ").map(str::to_owned)).collect();
+    let documented: Vec<_> = quoted(&readme)
+        .iter()
+        .filter_map(|text| text.strip_prefix("GET ").or(text.strip_prefix("POST ")).map(str::to_owned))
+        .collect();
     let declared: Vec<_> = ounce::router::ROUTES.iter().map(|route| route.path.to_owned()).collect();
     let missing: Vec<_> = declared.iter().filter(|path| !documented.contains(path)).collect();
     let unknown: Vec<_> = documented.iter().filter(|path| !declared.contains(path)).collect();
@@ -137,14 +172,26 @@ fn readme_lists_every_route_and_no_other() {
 fn readme_lists_every_metric_and_no_other() {
     let server = Server::start(&[]);
     server.get("/api/light");
+    server.connect().request("POST", "/analyze", &[], br#"{"text":"hello"}"#);
     let metrics = server.get("/metrics");
     let exposed: Vec<_> = metrics
         .text()
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next().map(str::to_owned))
         .collect();
-    let is_name =
-        |text: &&String| ["http_", "process_", "ounce_"].iter().any(|start| text.starts_with(start));
+    let is_name = |text: &&String| {
+        [
+            "http_",
+            "process_",
+            "ounce_",
+            "toxicity_api",
+            "toxicity_score",
+            "toxicity_processing",
+            "model_load_",
+        ]
+        .iter()
+        .any(|start| text.starts_with(start))
+    };
     let mut documented: Vec<_> = quoted(&read("README.md")).iter().filter(is_name).cloned().collect();
     documented.sort();
     documented.dedup();

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::handlers::analyze;
 use crate::host::Host;
 use crate::problem::Problem;
 use crate::reply::Reply;
@@ -12,6 +13,7 @@ struct Health<'a> {
     version: &'a str,
     variant: &'a str,
     uptime_seconds: u64,
+    model_loaded: bool,
 }
 
 /// The process answers; nothing else is looked at, because a restart would not mend anything else.
@@ -32,5 +34,6 @@ pub fn health(host: &impl Host) -> Reply {
         version: env!("CARGO_PKG_VERSION"),
         variant: host.variant(),
         uptime_seconds: host.uptime().as_secs(),
+        model_loaded: analyze::LOADED,
     })
 }

@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
+use crate::handlers::analyze;
 use crate::host::Host;
 use crate::reply::Reply;
-use crate::router::ROUTES;
+use crate::router::{ANALYZE, ROUTES, Route, Surface};
 
 #[derive(Serialize)]
 struct Welcome<'a> {
@@ -14,11 +15,17 @@ struct Welcome<'a> {
     links: Vec<&'a str>,
 }
 
+/// Whether a route is worth naming: not if this build leaves it out.
+fn offered(route: &Route, surface: Surface) -> bool {
+    let built = analyze::LOADED || !ANALYZE.contains(&route.action);
+    built && surface.serves(route)
+}
+
 pub fn welcome(host: &impl Host) -> Reply {
     Reply::json(&Welcome {
         name: env!("CARGO_PKG_NAME"),
         version: env!("CARGO_PKG_VERSION"),
         variant: host.variant(),
-        links: ROUTES.iter().filter(|route| host.surface().serves(route)).map(|route| route.path).collect(),
+        links: ROUTES.iter().filter(|route| offered(route, host.surface())).map(|route| route.path).collect(),
     })
 }

@@ -8,7 +8,7 @@ use http::request::Parts;
 use super::connection::Connection;
 use super::log::Field;
 use crate::host;
-use crate::metrics;
+use crate::metrics::{self, Counts};
 use crate::router::{Surface, Target};
 
 impl host::Host for Connection {
@@ -34,6 +34,10 @@ impl host::Host for Connection {
         self.worker.server.config.limits.body
     }
 
+    async fn give_way(&self) {
+        tokio::task::yield_now().await;
+    }
+
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
     }
@@ -42,10 +46,15 @@ impl host::Host for Connection {
         metrics::text(&self.worker.server.registry)
     }
 
+    fn counts(&self) -> Option<&Counts> {
+        let worker = &self.worker;
+        worker.server.config.metrics.then_some(&*worker.counts)
+    }
+
     fn begin<'a>(&'a self, head: &Parts, target: &Target) -> Exchange<'a> {
         let config = &self.worker.server.config;
         if config.metrics {
-            self.worker.counts.begin();
+            self.worker.counts.begin(target);
         }
         Exchange {
             connection: self,
@@ -110,7 +119,7 @@ impl Drop for Exchange<'_> {
     /// Not ended: the process is stopping, and this request is cut off.
     fn drop(&mut self) {
         if !self.ended && self.connection.worker.server.config.metrics {
-            self.connection.worker.counts.abandon();
+            self.connection.worker.counts.abandon(&self.target);
         }
     }
 }

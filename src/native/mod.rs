@@ -34,6 +34,7 @@ use self::acceptor::{Acceptor, Member};
 use self::config::Config;
 use self::signals::Signals;
 use self::worker::{Arrival, Worker};
+use crate::handlers::analyze;
 use crate::metrics::{self, Counts};
 use crate::router::Surface;
 
@@ -114,6 +115,9 @@ fn registry(config: &Config, counts: Vec<Arc<Counts>>) -> Registry {
     let names_differ = "the collectors' names differ";
     registry.register(Box::new(process::Process::new())).expect(names_differ);
     if config.metrics {
+        if let Some(collector) = analyze::collector(counts.clone()) {
+            registry.register(collector).expect(names_differ);
+        }
         registry.register(Box::new(metrics::Requests::new(counts))).expect(names_differ);
     }
     registry

@@ -7,7 +7,7 @@ use std::fs;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{MetricFamily, MetricType};
 
-use crate::metrics::{counter, family, gauge};
+use crate::metrics::{counter, descs, family, gauge};
 
 /// Linux reports times to user space in hundredths of a second on every architecture.
 const TICKS_PER_SECOND: u64 = 100;
@@ -27,10 +27,8 @@ pub struct Process {
 
 impl Process {
     pub fn new() -> Self {
-        let descs = [CPU, RESIDENT, VIRTUAL, START, OPEN_FDS, MAX_FDS].map(|(name, help)| {
-            Desc::new(name.into(), help.into(), vec![], Default::default()).expect("names are valid")
-        });
-        Process { descs: descs.into(), started: started() }
+        let names = [CPU, RESIDENT, VIRTUAL, START, OPEN_FDS, MAX_FDS];
+        Process { descs: descs(&names.map(|name| (name, [].as_slice()))), started: started() }
     }
 }
 

@@ -1,0 +1,277 @@
+//! What a client may send: JSON with texts of any Unicode, and what is wrong with the rest.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::request::Parts;
+use ounce_model::MAX_CHARS;
+use serde::de::{Error, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::problem::Problem;
+
+/// Most texts that a batch may have.
+const MOST_TEXTS: usize = 256;
+
+#[derive(Deserialize)]
+pub struct One<'a> {
+    #[serde(borrow, deserialize_with = "text")]
+    pub text: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub model: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+pub struct Batch<'a> {
+    #[serde(borrow)]
+    pub texts: Texts<'a>,
+    #[serde(borrow, default)]
+    pub model: Option<Cow<'a, str>>,
+}
+
+/// What a body must be, for those whose body is not.
+pub trait Shape {
+    const SHAPE: &'static str;
+}
+
+impl Shape for One<'_> {
+    const SHAPE: &'static str = r#"{"text": "...", "model": "simple"}, where model may be left out"#;
+}
+
+impl Shape for Batch<'_> {
+    const SHAPE: &'static str =
+        r#"{"texts": ["...", "..."], "model": "simple"}, where model may be left out"#;
+}
+
+/// Reads a body.
+pub fn read<'a, T: Deserialize<'a> + Shape>(head: &Parts, body: &'a [u8]) -> Result<T, Problem> {
+    if !is_json(head) {
+        return Err(Problem::UnsupportedMediaType(
+            "the body is taken as application/json only, and unpacked",
+        ));
+    }
+    let body = str::from_utf8(body).map_err(|error| {
+        Problem::BadRequest(format!("the body is not UTF-8: see byte {}", error.valid_up_to()))
+    })?;
+    // Texts are read leniently below, so what is JSON and what is not is found out beforehand.
+    serde_json::from_str::<IgnoredAny>(body)
+        .map_err(|error| Problem::BadRequest(format!("the body is not JSON: {error}")))?;
+    let wrong =
+        |what: &dyn fmt::Display| Problem::Unprocessable(format!("{what}; the body must be {}", T::SHAPE));
+    if !body.trim_start().starts_with('{') {
+        return Err(wrong(&"it is not an object"));
+    }
+    serde_json::from_str(body).map_err(|error| wrong(&error))
+}
+
+/// A request without a type is taken at its word that it is what the resource takes (RFC 9110, section 8.3).
+fn is_json(head: &Parts) -> bool {
+    let plain = head.headers.get(CONTENT_ENCODING).is_none_or(|coding| coding == "identity");
+    let Some(kind) = head.headers.get(CONTENT_TYPE) else { return plain };
+    let essence = kind.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let ends = |suffix: &[u8]| {
+        essence.len().checked_sub(suffix.len()).is_some_and(|at| essence[at..].eq_ignore_ascii_case(suffix))
+    };
+    plain && (essence.eq_ignore_ascii_case(b"application/json") || ends(b"+json"))
+}
+
+/// Whether the query asks for an explanation.
+pub fn explain(head: &Parts) -> Result<bool, Problem> {
+    let pairs = head.uri.query().unwrap_or_default().split('&');
+    let mut value = pairs.filter_map(|pair| match pair.split_once('=') {
+        Some(("explain", value)) => Some(value),
+        _ => (pair == "explain").then_some("1"),
+    });
+    match value.next_back() {
+        None | Some("0" | "false") => Ok(false),
+        Some("1" | "true") => Ok(true),
+        Some(_) => Err(Problem::BadRequest("the query's explain is neither 1 nor 0".into())),
+    }
+}
+
+/// Whether a text is one that can be scored; `place` is where it stood.
+pub fn check(place: &str, text: &str) -> Result<(), Problem> {
+    if text.is_empty() {
+        return Err(Problem::Unprocessable(format!("{place} is empty")));
+    }
+    // There are at most as many characters as bytes.
+    if text.len() <= MAX_CHARS {
+        return Ok(());
+    }
+    match text.chars().count() {
+        count if count <= MAX_CHARS => Ok(()),
+        count => {
+            Err(Problem::TooLong(format!("{place} has {count} characters; at most {MAX_CHARS} are taken")))
+        }
+    }
+}
+
+/// A list of texts that is not read further than it may be long.
+pub struct Texts<'a>(Vec<Cow<'a, str>>);
+
+impl<'a> std::ops::Deref for Texts<'a> {
+    type Target = [Cow<'a, str>];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Texts<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Texts<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a list of at most {MOST_TEXTS} texts")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Texts<'de>, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(Item(text)) = list.next_element()? {
+                    if texts.len() == MOST_TEXTS {
+                        return Err(A::Error::invalid_length(MOST_TEXTS + 1, &self));
+                    }
+                    texts.push(text);
+                }
+                Ok(Texts(texts))
+            }
+        }
+        deserializer.deserialize_seq(List)
+    }
+}
+
+#[derive(Deserialize)]
+struct Item<'a>(#[serde(borrow, deserialize_with = "text")] Cow<'a, str>);
+
+/// A JSON string of any content. One that is asked for as bytes may have half a surrogate pair, which JSON can write
+/// and UTF-8 cannot: it becomes U+FFFD, as wide in UTF-8, so that positions stay what they were.
+fn text<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'a, str>, D::Error> {
+    struct Text;
+    impl<'de> Visitor<'de> for Text {
+        type Value = Cow<'de, str>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a text")
+        }
+
+        fn visit_borrowed_bytes<E: Error>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
+            str::from_utf8(bytes).map(Cow::Borrowed).map_err(E::custom)
+        }
+
+        fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+            whole(bytes.to_vec()).map(Cow::Owned).map_err(E::custom)
+        }
+    }
+    deserializer.deserialize_bytes(Text)
+}
+
+/// UTF-8 with surrogates (which are 0xED, 0xA0 to 0xBF, and one more byte) to UTF-8.
+fn whole(mut bytes: Vec<u8>) -> Result<String, std::string::FromUtf8Error> {
+    for at in 0..bytes.len().saturating_sub(2) {
+        if bytes[at] == 0xED && bytes[at + 1] >= 0xA0 {
+            bytes[at..at + 3].copy_from_slice("\u{FFFD}".as_bytes());
+        }
+    }
+    String::from_utf8(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn head(name: &str, value: &str) -> Parts {
+        Request::post("/analyze").header(name, value).body(()).unwrap().into_parts().0
+    }
+
+    fn one(body: &[u8]) -> Result<String, Problem> {
+        read::<One<'_>>(&head("content-type", "application/json"), body).map(|one| one.text.into_owned())
+    }
+
+    #[test]
+    fn a_text_may_be_any_unicode() {
+        for (sent, text) in [
+            (r#"{"text":"plain"}"#, "plain"),
+            (r#"{"text":"\u0000 nul","model":null}"#, "\0 nul"),
+            (r#"{"text":"e\u0301 \ud83d\ude00 مرحبا"}"#, "e\u{301} 😀 مرحبا"),
+            (r#"{"text":"\ud800"}"#, "\u{FFFD}"),
+            (r#"{"text":"a\udc00b\ud83dc"}"#, "a\u{FFFD}b\u{FFFD}c"),
+            (r#"{"text":"\ud7ff\uE000 \uFFFF"}"#, "\u{D7FF}\u{E000} \u{FFFF}"),
+            (r#"{"x":[{"text":1}],"text":"unknown keys do no harm"}"#, "unknown keys do no harm"),
+        ] {
+            assert_eq!(one(sent.as_bytes()).as_deref(), Ok(text), "{sent}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (sent, status, words) in [
+            (b"".as_slice(), 400, "EOF while parsing a value at line 1 column 0"),
+            (b"{\"text\": }", 400, "line 1 column 10"),
+            (b"{\"text\": \"raw \x01\"}", 400, "control character"),
+            (b"{\"text\": \"\xff\"}", 400, "not UTF-8: see byte 10"),
+            (b"{\"text\": \"x\"} {}", 400, "trailing characters"),
+            (b"{\"text\": \"\\x\"}", 400, "invalid escape"),
+            (b"[\"x\"]", 422, "not an object; the body must be {\"text\": \"...\""),
+            (b"{}", 422, "missing field `text`"),
+            (b"{\"text\": 3}", 422, "invalid type: integer `3`, expected a text at line 1 column 10"),
+            (b"{\"text\": [120]}", 422, "invalid type: sequence, expected a text"),
+            (b"{\"text\": \"x\", \"text\": \"y\"}", 422, "duplicate field `text`"),
+            (b"{\"text\": \"x\", \"model\": 1}", 422, "invalid type: integer `1`"),
+        ] {
+            let problem = one(sent).unwrap_err();
+            let shown = format!("{problem:?}");
+            assert_eq!(problem.status().as_u16(), status, "{shown}");
+            assert!(shown.replace('\\', "").contains(words), "{shown} has no {words:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_list_is_not_read_to_its_end() {
+        let list = |texts: usize| format!("{{\"texts\":[{}]}}", vec!["\"x\""; texts].join(","));
+        let head = head("content-type", "application/json");
+        assert_eq!(read::<Batch<'_>>(&head, list(256).as_bytes()).unwrap().texts.len(), 256);
+        let problem = read::<Batch<'_>>(&head, list(257).as_bytes()).err().unwrap();
+        assert!(format!("{problem:?}").contains("expected a list of at most 256 texts"), "{problem:?}");
+    }
+
+    #[test]
+    fn json_goes_by_several_names() {
+        for kind in ["application/json", "Application/JSON; charset=utf-8", "application/vnd.x+json"] {
+            assert!(is_json(&head("content-type", kind)), "{kind}");
+        }
+        for kind in ["text/plain", "application/x-www-form-urlencoded", "", "json", "application/json5"] {
+            assert!(!is_json(&head("content-type", kind)), "{kind}");
+        }
+        assert!(is_json(&head("accept", "x")) && !is_json(&head("content-encoding", "gzip")));
+    }
+
+    #[test]
+    fn the_query_may_ask_for_an_explanation() {
+        let asks = |query: &str| {
+            explain(&Request::post(format!("/analyze?{query}")).body(()).unwrap().into_parts().0)
+        };
+        assert_eq!(
+            (asks("explain=1"), asks("x=2&explain"), asks("explain=true")),
+            (Ok(true), Ok(true), Ok(true))
+        );
+        assert_eq!((asks(""), asks("explain=0"), asks("explained=1")), (Ok(false), Ok(false), Ok(false)));
+        assert!(asks("explain=yes").is_err());
+    }
+
+    #[test]
+    fn a_text_has_a_least_and_a_greatest_length() {
+        let most = "é".repeat(MAX_CHARS);
+        assert_eq!(check("text", &most), Ok(()));
+        let problem = check("texts[7]", &(most + "x")).unwrap_err();
+        assert_eq!(
+            problem,
+            Problem::TooLong("texts[7] has 10001 characters; at most 10000 are taken".into())
+        );
+        assert_eq!(check("text", ""), Err(Problem::Unprocessable("text is empty".into())));
+    }
+}
