@@ -1,12 +1,14 @@
 //! Configuration: `OUNCE_*` variables and a flag for each, read through one table, typed once, all mistakes
 //! reported together.
 
+mod presets;
 mod values;
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use self::presets::{PRESETS, Preset};
 use self::values::{address, bytes, log_format, name, number, switch, time, workers};
 
 /// What `ounce serve` runs with.
@@ -184,43 +186,6 @@ const SETTINGS: &[Setting] = &[
         set: |config, text| name(text).map(|name| config.variant = name),
     },
 ];
-
-/// Defaults of a deployment, chosen by its name: variant → (flag, value).
-struct Preset {
-    variant: &'static str,
-    /// Why, for `--help`.
-    help: &'static str,
-    values: &'static [(&'static str, &'static str)],
-}
-
-const PRESETS: &[Preset] = &[Preset {
-    variant: "unikernel",
-    help: "one CPU, 64 sockets and little memory, as under Unikraft",
-    values: &[
-        // There is one CPU, and no `/sys` to ask.
-        ("workers", "1"),
-        // lwIP has 64 sockets, and closes the connection that it has none left for. Two are taken: one listens, one
-        // holds a connection that waits for its place. The rest is slack, or for `--metrics-listen`.
-        ("max-connections", "56"),
-        // Touching more memory than there is ends the guest. Of kraft's 64 MiB, 56 answers to `/api/heavy` that
-        // nobody reads may take 28; 56 bodies take at most 7, and their connections' buffers as much again.
-        ("max-body", "64k"),
-        ("max-header", "8k"),
-        // Places are few, so silent clients lose theirs sooner.
-        ("idle-timeout", "15s"),
-        ("write-timeout", "15s"),
-    ],
-}];
-
-impl Preset {
-    fn of(variant: &str) -> Option<&'static Preset> {
-        PRESETS.iter().find(|preset| preset.variant == variant)
-    }
-
-    fn value(&self, flag: &str) -> Option<&'static str> {
-        self.values.iter().find(|(known, _)| *known == flag).map(|(_, value)| *value)
-    }
-}
 
 /// What this build is called unless it is told otherwise.
 pub const VARIANT: &str = if cfg!(feature = "standard") { "standard" } else { "minimal" };
