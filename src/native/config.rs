@@ -1,6 +1,7 @@
 //! Configuration: `OUNCE_*` variables and a flag for each, read through one table, typed once, all mistakes
 //! reported together.
 
+pub mod bert;
 mod presets;
 mod values;
 
@@ -8,6 +9,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use self::bert::Bert;
 use self::presets::{PRESETS, Preset};
 use self::values::{address, bytes, log_format, name, number, switch, time, workers};
 
@@ -24,6 +26,7 @@ pub struct Config {
     pub access_log: bool,
     pub limits: Limits,
     pub timeouts: Timeouts,
+    pub bert: Bert,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,6 +190,12 @@ const SETTINGS: &[Setting] = &[
     },
 ];
 
+/// All settings, and whether this build has them.
+fn settings() -> impl Iterator<Item = (&'static Setting, bool)> {
+    let bert = bert::SETTINGS.iter().map(|setting| (setting, bert::BUILT));
+    SETTINGS.iter().map(|setting| (setting, true)).chain(bert)
+}
+
 /// What this build is called unless it is told otherwise.
 pub const VARIANT: &str = if cfg!(feature = "standard") { "standard" } else { "minimal" };
 
@@ -215,21 +224,22 @@ impl Config {
         let preset = SETTINGS.iter().find(|setting| setting.flag == "variant").and_then(given);
         let preset = preset.and_then(|(_, variant)| Preset::of(&variant));
         let mut config = Config::unset();
-        for setting in SETTINGS {
+        for (setting, built) in settings() {
             let default = preset.and_then(|preset| preset.value(setting.flag)).unwrap_or(setting.default);
             let (source, value) = match given(setting) {
-                None if default.is_empty() => continue,
+                None if default.is_empty() || !built => continue,
                 None => ("default".into(), default.into()),
                 Some(given) => given,
             };
-            if let Err(why) = (setting.set)(&mut config, &value) {
+            let set = if built { (setting.set)(&mut config, &value) } else { Err(bert::ABSENT.into()) };
+            if let Err(why) = set {
                 mistakes.push(format!("{source}: '{value}' {why}"));
             }
         }
         if mistakes.is_empty() { Ok(config) } else { Err(mistakes) }
     }
 
-    /// Overwritten by the defaults in [`SETTINGS`], which a test checks.
+    /// Overwritten by the defaults of [`settings`], which a test checks.
     fn unset() -> Config {
         let zero = Duration::ZERO;
         Config {
@@ -249,6 +259,7 @@ impl Config {
                 drain_delay: zero,
                 shutdown: zero,
             },
+            bert: Bert::unset(),
         }
     }
 }
@@ -264,8 +275,8 @@ fn parse_flags(
             Some((flag, value)) => (flag, Some(value.to_owned())),
             None => (arg.as_str(), None),
         };
-        let known = flag.strip_prefix("--").and_then(|flag| SETTINGS.iter().find(|known| known.flag == flag));
-        match known {
+        let known = flag.strip_prefix("--").and_then(|flag| settings().find(|(known, _)| known.flag == flag));
+        match known.map(|(setting, _)| setting) {
             None => mistakes.push(format!("{flag}: no such argument; ounce --help lists them")),
             Some(setting) => match value.or_else(|| args.next()) {
                 Some(value) => given.push((setting.flag, value)),
@@ -279,7 +290,7 @@ fn parse_flags(
 /// The settings' part of `--help`.
 pub fn help() -> String {
     let mut text = String::new();
-    for setting in SETTINGS {
+    for (setting, _) in settings().filter(|(_, built)| *built) {
         let flag = format!("--{} {}", setting.flag, setting.value);
         let default = if setting.default.is_empty() { "none" } else { setting.default };
         let _ = writeln!(text, "  {flag:<26} {} (default {default})", setting.help);
@@ -368,9 +379,24 @@ mod tests {
     }
 
     #[test]
+    fn a_build_without_the_model_does_not_pretend_to_have_it() {
+        let read = read(&["--bert-queue=2"], &[("OUNCE_BERT_DIR", "models/one")]);
+        if bert::BUILT {
+            let Bert { dir, limits } = read.unwrap().bert;
+            assert_eq!((dir, limits.queue), (Some("models/one".into()), 2));
+            assert!(limits.threads > 0 && !limits.timeout.is_zero());
+        } else {
+            let mistakes = read.unwrap_err();
+            let told = |start, mistake: &str| mistake.starts_with(start) && mistake.ends_with(bert::ABSENT);
+            assert!(told("OUNCE_BERT_DIR: 'models/one' ", &mistakes[0]), "{mistakes:?}");
+            assert!(told("--bert-queue: '2' ", &mistakes[1]), "{mistakes:?}");
+        }
+    }
+
+    #[test]
     fn help_names_every_flag() {
         let help = help();
-        assert!(SETTINGS.iter().all(|setting| help.contains(&format!("--{} ", setting.flag))));
+        assert!(settings().all(|(setting, built)| built == help.contains(&format!("--{} ", setting.flag))));
         assert!(PRESETS.iter().all(|preset| help.contains(&format!("--variant {} ", preset.variant))));
     }
 }

@@ -27,7 +27,7 @@ impl host::Host for Connection {
     }
 
     fn ready(&self) -> Result<(), &'static str> {
-        if self.worker.server.draining() { Err("draining") } else { Ok(()) }
+        self.worker.server.ready()
     }
 
     fn max_body(&self) -> usize {

@@ -4,6 +4,8 @@
 //! for its time-outs and `measure` for its metrics), then [`crate::service`].
 
 mod acceptor;
+#[cfg(feature = "bert")]
+pub mod bert;
 pub mod config;
 mod connection;
 #[cfg(feature = "init")]
@@ -31,6 +33,8 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use self::acceptor::{Acceptor, Member};
+#[cfg(feature = "bert")]
+use self::bert::{Bert, Refusal};
 use self::config::Config;
 use self::signals::Signals;
 use self::worker::{Arrival, Worker};
@@ -43,6 +47,9 @@ pub struct Server {
     pub config: Config,
     pub started: Instant,
     pub registry: Registry,
+    /// The heavy model, where a directory was given.
+    #[cfg(feature = "bert")]
+    pub bert: Option<Bert>,
     /// A signal has come: no new work, please.
     draining: AtomicBool,
     /// Every connection is to close after its next answer.
@@ -54,6 +61,16 @@ pub struct Server {
 impl Server {
     pub fn draining(&self) -> bool {
         self.draining.load(Relaxed)
+    }
+
+    /// Whether new work is welcome; an error says why not.
+    pub fn ready(&self) -> Result<(), &'static str> {
+        if self.draining() {
+            return Err("draining");
+        }
+        #[cfg(feature = "bert")]
+        self.bert.as_ref().map_or(Ok(()), Bert::ready).map_err(Refusal::detail)?;
+        Ok(())
     }
 
     /// Whether connections are wanted back.
@@ -89,6 +106,8 @@ pub fn serve(config: Config) -> io::Result<bool> {
     let counts: Vec<_> = (0..config.workers).map(|_| Arc::new(Counts::default())).collect();
     let server = Arc::new(Server {
         registry: registry(&config, counts.clone()),
+        #[cfg(feature = "bert")]
+        bert: config.bert.dir.clone().map(|dir| Bert::start(dir, config.bert.limits)),
         config,
         started: Instant::now(),
         draining: AtomicBool::new(false),
