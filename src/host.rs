@@ -38,9 +38,9 @@ pub trait Host {
     /// Waits without holding up other requests.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()>;
 
-    /// Whether a transformer for *analyze* is configured here.
-    fn has_bert(&self) -> bool {
-        false
+    /// Whether the transformer for *analyze* is loaded by now, if there is to be one.
+    fn bert_loaded(&self) -> Option<bool> {
+        None
     }
 
     /// How likely the transformer holds it that a text is toxic, 0 to 1.

@@ -390,7 +390,15 @@ fn the_service_is_ready_once_the_model_is() {
     let server = Server::start(&["--bert-threads", "1", "--bert-dir", directory.0.to_str().expect("text")]);
     let answer = server.get("/readyz");
     assert_eq!((answer.status, answer.json()["detail"].as_str()), (503, Some("bert is loading")));
-    assert_eq!(server.get("/health").json()["status"], "bert is loading");
+    let health = server.get("/health").json();
+    assert_eq!((&health["status"], &health["model_loaded"]), (&json!("bert is loading"), &json!(false)));
+    let ask = |model: &str| {
+        let body = json!({"text": "you", "model": model}).to_string();
+        server.connect().request("POST", "/analyze", &[], body.as_bytes())
+    };
+    let early = ask("bert");
+    assert_eq!((early.status, early.json()["detail"].as_str()), (503, Some("bert is loading")));
+    assert_eq!(ask("simple").status, 200);
     // What needs no model is served meanwhile.
     assert_eq!((server.get("/api/light").status, server.get("/livez").status), (200, 200));
 
@@ -399,6 +407,18 @@ fn the_service_is_ready_once_the_model_is() {
     drop(file);
     eventually("it is ready", || server.get("/readyz").status == 200);
     assert_eq!(server.get("/health").json()["status"], "ok");
+    let answer = ask("bert").json();
+    assert!(answer["model_used"] == "bert" && answer["score"].as_u64() <= Some(100), "{answer}");
+    assert_eq!(server.get("/health").json()["model_loaded"], true);
+    let metrics = server.get("/metrics");
+    for series in [
+        r#"model_load_seconds{model_type="bert"} "#,
+        r#"toxicity_api_requests_total{model_type="bert",status="503"} 1"#,
+        r#"toxicity_api_requests_total{model_type="bert",status="200"} 1"#,
+        r#"toxicity_processing_seconds_count{model_type="bert"} 1"#,
+    ] {
+        assert!(metrics.text().contains(series), "{series}: {}", metrics.text());
+    }
     let said = r#"model="toxic is LABEL_1; it reads 20 tokens""#;
     eventually("the log says what it is", || server.process.stderr().text().contains(said));
     // The only worker; the model's own thread, and the one that computes.
@@ -425,7 +445,11 @@ fn the_service_says_that_the_model_failed_and_logs_why() {
 
 #[test]
 fn a_service_without_a_directory_has_no_model_and_is_ready() {
-    assert_eq!(Server::start(&[]).get("/readyz").status, 200);
+    let server = Server::start(&[]);
+    assert_eq!(server.get("/readyz").status, 200);
+    let body = br#"{"text": "you", "model": "bert"}"#;
+    let refused = server.connect().request("POST", "/analyze", &[], body);
+    assert!(refused.status == 422 && refused.text().ends_with("there is: simple\"}"), "{}", refused.text());
 }
 
 #[test]

@@ -34,6 +34,6 @@ pub fn health(host: &impl Host) -> Reply {
         version: env!("CARGO_PKG_VERSION"),
         variant: host.variant(),
         uptime_seconds: host.uptime().as_secs(),
-        model_loaded: analyze::LOADED,
+        model_loaded: analyze::LOADED && host.bert_loaded() != Some(false),
     })
 }

@@ -9,6 +9,8 @@ use super::connection::Connection;
 use super::log::Field;
 use crate::host;
 use crate::metrics::{self, Counts};
+#[cfg(feature = "bert")]
+use crate::problem::Problem;
 use crate::router::{Surface, Target};
 
 impl host::Host for Connection {
@@ -44,6 +46,17 @@ impl host::Host for Connection {
 
     fn metrics(&self) -> String {
         metrics::text(&self.worker.server.registry)
+    }
+
+    #[cfg(feature = "bert")]
+    fn bert_loaded(&self) -> Option<bool> {
+        self.worker.server.bert.as_ref().map(|bert| bert.ready().is_ok())
+    }
+
+    #[cfg(feature = "bert")]
+    async fn bert(&self, text: &str) -> Result<f32, Problem> {
+        let bert = self.worker.server.bert.as_ref().ok_or(Problem::Unavailable("no model is loaded"))?;
+        bert.classify(text.to_owned()).await.map_err(|refusal| Problem::Unavailable(refusal.detail()))
     }
 
     fn counts(&self) -> Option<&Counts> {

@@ -104,10 +104,19 @@ type Arrivals = mpsc::UnboundedReceiver<Arrival>;
 /// An address that cannot be listened on, or a system without what a runtime needs.
 pub fn serve(config: Config) -> io::Result<bool> {
     let counts: Vec<_> = (0..config.workers).map(|_| Arc::new(Counts::default())).collect();
+    #[cfg(feature = "bert")]
+    let bert = config.bert.dir.clone().map(|dir| Bert::start(dir, config.bert.limits));
+    #[cfg(feature = "bert")]
+    let load_seconds = {
+        let bert = bert.clone();
+        move || bert.as_ref()?.load_seconds()
+    };
+    #[cfg(not(feature = "bert"))]
+    let load_seconds = || None;
     let server = Arc::new(Server {
-        registry: registry(&config, counts.clone()),
+        registry: registry(&config, counts.clone(), load_seconds),
         #[cfg(feature = "bert")]
-        bert: config.bert.dir.clone().map(|dir| Bert::start(dir, config.bert.limits)),
+        bert,
         config,
         started: Instant::now(),
         draining: AtomicBool::new(false),
@@ -129,12 +138,17 @@ fn runtime() -> io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
 }
 
-fn registry(config: &Config, counts: Vec<Arc<Counts>>) -> Registry {
+/// `load_seconds`: how long the heavy model took to load, once it has.
+fn registry(
+    config: &Config,
+    counts: Vec<Arc<Counts>>,
+    load_seconds: impl Fn() -> Option<f64> + Send + Sync + 'static,
+) -> Registry {
     let registry = metrics::registry(&config.variant);
     let names_differ = "the collectors' names differ";
     registry.register(Box::new(process::Process::new())).expect(names_differ);
     if config.metrics {
-        if let Some(collector) = analyze::collector(counts.clone()) {
+        if let Some(collector) = analyze::collector(counts.clone(), load_seconds) {
             registry.register(collector).expect(names_differ);
         }
         registry.register(Box::new(metrics::Requests::new(counts))).expect(names_differ);

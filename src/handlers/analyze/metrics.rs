@@ -81,12 +81,17 @@ impl Counts {
 }
 
 /// The sum over all workers, as crate `prometheus` wants it.
-struct Toxicity {
+struct Toxicity<L> {
     workers: Vec<Arc<metrics::Counts>>,
     descs: Vec<Desc>,
+    /// How long the transformer took to load, once it has.
+    load_seconds: L,
 }
 
-pub fn collector(workers: Vec<Arc<metrics::Counts>>) -> Option<Box<dyn Collector>> {
+pub fn collector(
+    workers: Vec<Arc<metrics::Counts>>,
+    load_seconds: impl Fn() -> Option<f64> + Send + Sync + 'static,
+) -> Option<Box<dyn Collector>> {
     let model = &["model_type"];
     let labelled: [((&str, &str), &[&str]); 5] = [
         (REQUESTS, &["model_type", "status"]),
@@ -95,10 +100,10 @@ pub fn collector(workers: Vec<Arc<metrics::Counts>>) -> Option<Box<dyn Collector
         (ACTIVE, &[]),
         (LOAD, model),
     ];
-    Some(Box::new(Toxicity { workers, descs: descs(&labelled) }))
+    Some(Box::new(Toxicity { workers, descs: descs(&labelled), load_seconds }))
 }
 
-impl Collector for Toxicity {
+impl<L: Fn() -> Option<f64> + Send + Sync> Collector for Toxicity<L> {
     fn desc(&self) -> Vec<&Desc> {
         self.descs.iter().collect()
     }
@@ -106,11 +111,9 @@ impl Collector for Toxicity {
     fn collect(&self) -> Vec<MetricFamily> {
         let is_ours = |action: Option<Action>| action.is_some_and(|action| ANALYZE.contains(&action));
         let active: u64 = self.workers.iter().map(|worker| worker.in_progress(is_ours)).sum();
-        let mut load = gauge(0.0);
-        load.set_label(vec![model_type(Model::Simple.as_str())]);
         let mut families = vec![
             family(ACTIVE, MetricType::GAUGE, vec![gauge(active as f64)]),
-            family(LOAD, MetricType::GAUGE, vec![load]),
+            family(LOAD, MetricType::GAUGE, load((self.load_seconds)())),
         ];
         let used: Vec<&Counts> = self.workers.iter().filter_map(|worker| worker.analyze.get()).collect();
         if !used.is_empty() {
@@ -121,6 +124,19 @@ impl Collector for Toxicity {
         }
         families
     }
+}
+
+/// The compiled-in model takes no time.
+fn load(bert: Option<f64>) -> Vec<Metric> {
+    let seconds = [(Model::Simple, Some(0.0)), (Model::Bert, bert)];
+    let loaded = seconds.into_iter().filter_map(|(model, seconds)| Some((model, seconds?)));
+    loaded
+        .map(|(model, seconds)| {
+            let mut metric = gauge(seconds);
+            metric.set_label(vec![model_type(model.as_str())]);
+            metric
+        })
+        .collect()
 }
 
 fn model_type(name: &str) -> LabelPair {

@@ -44,7 +44,8 @@ impl Model {
     /// The model of a name, or the one that is always there.
     fn named(name: Option<Cow<'_, str>>, host: &impl Host) -> Result<Model, Problem> {
         let Some(name) = name else { return Ok(Model::Simple) };
-        let mut there = Model::ALL.into_iter().filter(|model| *model == Model::Simple || host.has_bert());
+        let mut there =
+            Model::ALL.into_iter().filter(|model| *model == Model::Simple || host.bert_loaded().is_some());
         there.clone().find(|model| model.as_str() == name).ok_or_else(|| {
             let name: String = name.chars().take(32).collect();
             let there: Vec<_> = there.by_ref().map(Model::as_str).collect();

@@ -25,6 +25,9 @@ pub async fn batch(_: &Parts, _: &[u8], _: &impl Host) -> Result<Reply, Problem>
 #[derive(Default)]
 pub struct Counts;
 
-pub fn collector(_: Vec<Arc<metrics::Counts>>) -> Option<Box<dyn Collector>> {
+pub fn collector(
+    _: Vec<Arc<metrics::Counts>>,
+    _: impl Fn() -> Option<f64> + Send + Sync + 'static,
+) -> Option<Box<dyn Collector>> {
     None
 }
