@@ -138,23 +138,22 @@ struct State<'s, 'm, S> {
 }
 
 impl<S: Sink> Words for State<'_, '_, S> {
-    fn word(&mut self, word: &Word) {
-        let mut word = *word;
-        let (letters, entry) = spell::spell(&mut word, &self.lexicon);
+    fn word(&mut self, word: &mut Word) {
+        let (letters, entry) = spell::spell(word, &self.lexicon);
         if !letters {
             return self.number();
         }
         match entry {
-            None => match spell::parts(&word, &self.lexicon) {
+            None => match spell::parts(word, &self.lexicon) {
                 Some((parts, count)) => {
                     for (from, to) in parts.iter().take(count) {
                         let part = word.part((*from).into(), (*to).into());
                         self.spelled(&part, self.lexicon.find(word_hash(part.codes())));
                     }
                 }
-                None => self.spelled(&word, None),
+                None => self.spelled(word, None),
             },
-            known => self.spelled(&word, known),
+            known => self.spelled(word, known),
         }
     }
 

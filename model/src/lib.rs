@@ -15,7 +15,9 @@ mod verdict;
 mod weights;
 
 pub use features::{Family, Feature, Kind, features};
-pub use verdict::{Evidence, Language, Level, Verdict, explain, explain_with, raw_with, score, score_with};
+pub use verdict::{
+    Evidence, HIGH, Language, Level, MEDIUM, Verdict, explain, explain_with, raw_with, score, score_with,
+};
 pub use weights::{
     CHARS, CLASSES, Calibration, Class, LEXICON_SLOTS, Lexicon, Model, NO_CLASS, SHIPPED, Section, WORDS,
     layout, word_hash,

@@ -88,7 +88,8 @@ impl Word {
 
 /// Who takes the words.
 pub trait Words {
-    fn word(&mut self, word: &Word);
+    /// May rewrite the word.
+    fn word(&mut self, word: &mut Word);
     fn emoji(&mut self, c: char, from: Mark, to: Mark);
     fn quote(&mut self);
     fn sentence(&mut self);
@@ -242,7 +243,7 @@ impl<W: Words> Scanner<'_, W> {
             }
             _ => {
                 self.end_spaced();
-                self.words.word(&self.word);
+                self.words.word(&mut self.word);
             }
         }
         self.word.clear();
@@ -255,12 +256,12 @@ impl<W: Words> Scanner<'_, W> {
             0 => return,
             1 | 2 => {
                 for i in 0..self.spaced.length {
-                    self.words.word(&self.spaced.part(i, i + 1));
+                    self.words.word(&mut self.spaced.part(i, i + 1));
                 }
             }
             _ => {
                 self.spaced.joined = true;
-                self.words.word(&self.spaced);
+                self.words.word(&mut self.spaced);
             }
         }
         self.spaced.clear();

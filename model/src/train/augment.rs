@@ -1,12 +1,78 @@
-//! Texts made of templates of our own, for what the public sets lack.
+//! Texts made of templates of our own (`templates.csv`, `slots.csv`), for what the public sets lack: plain sentences,
+//! sentences that name a group, negation, quotation, insults that few rows hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result, bail};
 
 use super::learn::Random;
 
-/// A text, and whether it is toxic.
-pub type Made = (String, bool);
+/// A text made of a template.
+#[derive(Clone, Debug)]
+pub struct Made {
+    pub text: String,
+    pub toxic: bool,
+    /// The template's place in its file.
+    pub template: usize,
+}
 
-/// Fills every template; the same each time.
-pub fn make(_templates: &str) -> Vec<Made> {
-    let _ = Random(1);
-    Vec::new()
+type Slots = BTreeMap<(String, String), Vec<String>>;
+
+/// Fills every template up to `fills` times; the same each time.
+pub fn make(templates: &str, slots: &str, fills: usize) -> Result<Vec<Made>> {
+    let slots = read_slots(slots)?;
+    let mut made = Vec::new();
+    for (template, record) in csv::Reader::from_reader(templates.as_bytes()).records().enumerate() {
+        let record = record.context("templates")?;
+        let toxic = match &record[0] {
+            "0" => false,
+            "1" => true,
+            other => bail!("templates: the label must be 0 or 1, not {other:?}"),
+        };
+        let mut random = Random(0x7E4D_0000 + template as u64);
+        let mut texts = BTreeSet::new();
+        for _ in 0..fills {
+            texts.insert(fill(&record[2], &record[1], &slots, &mut random)?);
+        }
+        made.extend(texts.into_iter().map(|text| Made { text, toxic, template }));
+    }
+    Ok(made)
+}
+
+fn read_slots(csv: &str) -> Result<Slots> {
+    let mut slots = Slots::new();
+    for record in csv::Reader::from_reader(csv.as_bytes()).records() {
+        let record = record.context("slots")?;
+        let values = record[2].split(';').map(str::to_owned).collect();
+        slots.insert((record[0].to_owned(), record[1].to_owned()), values);
+    }
+    Ok(slots)
+}
+
+/// `(a|b)` is one of its alternatives, `{name}` one of the slot's values; alternatives may hold slots.
+fn fill(template: &str, language: &str, slots: &Slots, random: &mut Random) -> Result<String> {
+    let mut chosen = String::new();
+    let mut rest = template;
+    while let Some((before, from)) = rest.split_once('(') {
+        let (inside, after) =
+            from.split_once(')').with_context(|| format!("templates: no ) in {template:?}"))?;
+        let alternatives: Vec<&str> = inside.split('|').collect();
+        chosen.push_str(before);
+        chosen.push_str(alternatives[random.below(alternatives.len())]);
+        rest = after;
+    }
+    chosen.push_str(rest);
+    let mut text = String::new();
+    let mut rest = chosen.as_str();
+    while let Some((before, from)) = rest.split_once('{') {
+        let (name, after) =
+            from.split_once('}').with_context(|| format!("templates: no }} in {template:?}"))?;
+        let values = slots.get(&(name.to_owned(), language.to_owned()));
+        let values = values.with_context(|| format!("templates: no slot {name} for {language:?}"))?;
+        text.push_str(before);
+        text.push_str(&values[random.below(values.len())]);
+        rest = after;
+    }
+    text.push_str(rest);
+    Ok(text)
 }

@@ -1,6 +1,7 @@
 //! Cross-validation: every row is scored by a model that has seen neither it nor what is nearly the same, with a
 //! calibration that was fitted without it.
 
+use super::augment::Made;
 use super::calibrate::{Said, fit};
 use super::data::Row;
 use super::figures::Pair;
@@ -12,16 +13,19 @@ use crate::{raw_with, score_with};
 pub struct Material<'a> {
     pub rows: &'a [Row],
     pub examples: &'a [Example],
-    pub made: &'a [Example],
+    pub made: &'a [Made],
+    /// Of `made`, in its order.
+    pub made_examples: &'a [Example],
     pub slots: &'a [u32; LEXICON_SLOTS],
     pub settings: Settings,
 }
 
 impl Material<'_> {
-    /// A file of weights from the rows that `with` takes, not calibrated.
-    fn train(&self, with: impl Fn(usize) -> bool) -> Vec<u8> {
+    /// A file of weights from the rows and the templates that are taken, not calibrated.
+    fn train(&self, with: impl Fn(usize) -> bool, template: impl Fn(usize) -> bool) -> Vec<u8> {
         let own = (0..self.rows.len()).filter(|i| with(*i)).map(|i| &self.examples[i]);
-        let all: Vec<&Example> = own.chain(self.made).collect();
+        let made = self.made.iter().zip(self.made_examples).filter(|(made, _)| template(made.template));
+        let all: Vec<&Example> = own.chain(made.map(|(_, example)| example)).collect();
         self.file(&learn(&all, self.settings), ([1.0; 3], [0.0; 3]))
     }
 
@@ -40,7 +44,7 @@ impl Material<'_> {
     fn unseen(&self, fold_of: &[usize], folds: usize, with: impl Fn(usize) -> bool) -> Vec<Said> {
         let mut said = Vec::new();
         for fold in 0..folds {
-            let file = self.train(|i| with(i) && fold_of[i] != fold);
+            let file = self.train(|i| with(i) && fold_of[i] != fold, |_| true);
             let model = Model::parse(&file).expect("as laid out");
             said.extend(
                 (0..self.rows.len()).filter(|i| with(*i) && fold_of[*i] == fold).map(|i| self.say(&model, i)),
@@ -49,31 +53,42 @@ impl Material<'_> {
         said
     }
 
-    /// Probability and truth of every row.
-    pub fn validate(&self, folds: usize, inner: usize) -> Vec<Pair> {
+    /// Asks for every row, and for the texts of every template, a model that has not seen it.
+    pub fn validate(&self, folds: usize, inner: usize) -> Unseen {
         let outer_of = deal(self.rows, folds, 1);
         let inner_of = deal(self.rows, inner, 2);
         let mut pairs = vec![(0.0, false); self.rows.len()];
+        let mut made = vec![(0.0, false); self.made.len()];
         for fold in 0..folds {
             let with = |i: usize| outer_of[i] != fold;
             let said = self.unseen(&inner_of, inner, with);
-            let mut file = self.train(with);
+            let mut file = self.train(with, |template| template % folds != fold);
             recalibrate(&mut file, fit(&said));
             let model = Model::parse(&file).expect("as laid out");
             for i in (0..self.rows.len()).filter(|i| outer_of[*i] == fold) {
                 pairs[i] = (score_with(&model, &self.rows[i].text).probability, self.rows[i].toxic);
             }
+            for (i, one) in self.made.iter().enumerate().filter(|(_, one)| one.template % folds == fold) {
+                made[i] = (score_with(&model, &one.text).probability, one.toxic);
+            }
         }
-        pairs
+        Unseen { rows: pairs, made }
     }
 
     /// The model of all rows, calibrated on what models of `folds` parts say of the rest.
     pub fn finish(&self, folds: usize) -> Vec<u8> {
         let said = self.unseen(&deal(self.rows, folds, 1), folds, |_| true);
-        let mut file = self.train(|_| true);
+        let mut file = self.train(|_| true, |_| true);
         recalibrate(&mut file, fit(&said));
         file
     }
+}
+
+/// Probability and truth of every row, and of every text made of templates.
+#[derive(Clone, Debug)]
+pub struct Unseen {
+    pub rows: Vec<Pair>,
+    pub made: Vec<Pair>,
 }
 
 /// Writes slopes and shifts into a file of weights.

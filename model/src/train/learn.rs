@@ -1,5 +1,7 @@
 //! Logistic regression by stochastic gradient descent with a step of its own for each weight (AdaGrad).
 
+use super::data::Row;
+use crate::Language;
 use crate::weights::{CHARS, CLASSES, Lexicon, Section, WORDS};
 
 /// Log-odds of a text without evidence. It is fixed, not learned: both public sets are full of evidence, and a learned
@@ -44,6 +46,20 @@ fn section(place: u32) -> usize {
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     pub decay: f32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { decay: 0.0005 }
+    }
+}
+
+/// The weight of a text made of a template.
+pub const MADE: f32 = 1.0;
+
+/// The weight of a row: French ones are few.
+pub fn weight(row: &Row) -> f32 {
+    if row.language == Language::Fr { 2.0 } else { 1.0 }
 }
 
 /// Learns the weights of all tables.
