@@ -102,7 +102,7 @@ pub struct Counts {
     /// A series takes memory once its route has been used with its method.
     series: [OnceBox<Series>; SERIES],
     /// What workload *analyze* counts.
-    pub(crate) analyze: OnceBox<analyze::Counts>,
+    pub analyze: OnceBox<analyze::Counts>,
 }
 
 impl Default for Counts {
