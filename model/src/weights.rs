@@ -14,8 +14,11 @@ const MAGIC: &[u8; 8] = b"OUNCE-01";
 const HEAD: usize = 8 + 4 * 16;
 const LENGTH: usize = HEAD + 4 * LEXICON_SLOTS + CHARS + WORDS + CLASSES;
 
+/// With a name of its own, so that a linker script can place it.
+static FILE: [u8; include_bytes!("../weights.bin").len()] = *include_bytes!("../weights.bin");
+
 /// The weights that are compiled in.
-pub static SHIPPED: Model<'static> = match Model::parse(include_bytes!("../weights.bin")) {
+pub static SHIPPED: Model<'static> = match Model::parse(&FILE) {
     Some(model) => model,
     None => panic!("weights.bin has another layout: make it anew (CONTRIBUTING.md)"),
 };
