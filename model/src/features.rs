@@ -2,17 +2,19 @@
 //!
 //! Of every word its parts of three to five letters (with its ends), itself, itself in the language so far, and its
 //! pair with the word before; of words with a class (insult, group of people, negation, ...) their class, and its pairs
-//! and triples with the classes before it in the sentence. A feature counts once in a block of about [`BLOCK`] letters.
+//! and triples with the classes before it in the sentence. A feature counts once in a block of some sentences.
 
 use std::ops::Range;
 
+use crate::Language;
 use crate::scan::{Mark, Word, Words, scan};
 use crate::spell;
 use crate::weights::{CHARS, CLASSES, Class, Entry, Lexicon, NO_CLASS, Section, WORDS, mix, word_hash};
 
-/// A block ends with the word that reaches as many letters. Evidence is summed over two neighbouring blocks, so that
-/// neither side drowns in a long text.
-pub const BLOCK: usize = 160;
+/// A block of text ends with the word that reaches as many letters, or with a sentence from so many on. The verdict is
+/// that of the worst block or pair of neighbours, so that an attack does not drown in a long text.
+const BLOCK: usize = 160;
+const SHORT_BLOCK: usize = 48;
 
 /// Which table, and which kind of feature there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +60,7 @@ pub(crate) trait Sink {
 }
 
 /// Every feature of `text`, and the evidence for a language.
-pub fn features(text: &str, lexicon: Lexicon<'_>) -> (Vec<Feature>, crate::Language) {
+pub fn features(text: &str, lexicon: Lexicon<'_>) -> (Vec<Feature>, Language) {
     let mut all = Collect { features: Vec::new(), block: 0 };
     let language = extract(text, lexicon, &mut all);
     (all.features, language)
@@ -81,7 +83,7 @@ impl Sink for Collect {
 }
 
 #[inline]
-pub(crate) fn extract(text: &str, lexicon: Lexicon<'_>, sink: &mut impl Sink) -> crate::Language {
+pub(crate) fn extract(text: &str, lexicon: Lexicon<'_>, sink: &mut impl Sink) -> Language {
     let mut state = State {
         lexicon,
         sink,
@@ -91,6 +93,8 @@ pub(crate) fn extract(text: &str, lexicon: Lexicon<'_>, sink: &mut impl Sink) ->
         classes: [Known::default(); REACH],
         position: 0,
         quoted: false,
+        sentence_ended: false,
+        recent: [0; 2],
         english: 0,
         french: 0,
         other: 0,
@@ -108,6 +112,7 @@ const FAR: usize = 9;
 #[derive(Clone, Copy, Default)]
 struct Known {
     class: Class,
+    hash: u32,
     position: usize,
     from: Mark,
 }
@@ -131,6 +136,10 @@ struct State<'s, 'm, S> {
     /// Words so far.
     position: usize,
     quoted: bool,
+    /// Nothing came since.
+    sentence_ended: bool,
+    /// English and French words, those of earlier blocks less.
+    recent: [u32; 2],
     english: u32,
     french: u32,
     other: u32,
@@ -172,6 +181,7 @@ impl<S: Sink> Words for State<'_, '_, S> {
     fn sentence(&mut self) {
         self.before = None;
         self.classes = [Known::default(); REACH];
+        self.sentence_ended = true;
     }
 }
 
@@ -183,8 +193,9 @@ impl<S: Sink> State<'_, '_, S> {
     }
 
     fn spelled(&mut self, word: &Word, entry: Option<Entry>) {
-        if self.letters >= BLOCK {
+        if self.letters >= BLOCK || self.letters >= SHORT_BLOCK && self.sentence_ended {
             self.letters = 0;
+            self.recent = self.recent.map(|words| words / 8);
             self.seen = Seen { slots: [0; SEEN], filled: 0 };
             self.sink.block();
         }
@@ -193,6 +204,9 @@ impl<S: Sink> State<'_, '_, S> {
         let hash = word_hash(codes);
         self.count_language(entry, codes);
         let Entry { class, languages } = entry.unwrap_or_default();
+        // `sale` in English and `retard` in French are other words.
+        let foreign = matches!((languages, self.so_far()), (1, 2) | (2, 1));
+        let class = if foreign { NO_CLASS } else { class };
         if self.emit(Family::Word, hash, from, to) {
             let language = self.so_far();
             self.emit(Family::Word, mix(hash ^ (language + 1).wrapping_mul(0x9E37_79B9)), from, to);
@@ -201,7 +215,8 @@ impl<S: Sink> State<'_, '_, S> {
                 self.inside(word);
             }
         }
-        if let Some(before) = &self.before {
+        // A word said twice is no pair.
+        if let Some(before) = self.before.as_ref().filter(|before| before.hash != hash) {
             let Before { hash: other, class: above, from } = *before;
             self.emit(Family::Pair, mix(other.rotate_left(7) ^ hash), from, to);
             if above != NO_CLASS {
@@ -217,14 +232,18 @@ impl<S: Sink> State<'_, '_, S> {
         self.before = Some(Before { hash, class, from });
         self.position += 1;
         self.letters += codes.len();
+        self.sentence_ended = false;
     }
 
     /// The class of a word, alone and with those before it.
-    fn known(&mut self, class: Class, _hash: u32, from: Mark, to: Mark) {
+    fn known(&mut self, class: Class, hash: u32, from: Mark, to: Mark) {
         let class_of = u32::from(class);
         self.emit(Family::Class, mix(class_of | u32::from(self.quoted) << 8), from, to);
+        if self.classes[0].hash == hash {
+            return;
+        }
         for i in 0..REACH {
-            let Known { class: above, position, from } = self.classes[i];
+            let Known { class: above, position, from, .. } = self.classes[i];
             let distance = self.position.saturating_sub(position);
             if above == NO_CLASS || distance > FAR {
                 break;
@@ -242,7 +261,7 @@ impl<S: Sink> State<'_, '_, S> {
             }
         }
         self.classes.rotate_right(1);
-        self.classes[0] = Known { class, position: self.position, from };
+        self.classes[0] = Known { class, hash, position: self.position, from };
     }
 
     /// Parts of three, four and five letters; the word's ends count as letters.
@@ -270,7 +289,7 @@ impl<S: Sink> State<'_, '_, S> {
         let new = self.seen.insert(hash ^ (family as u32).wrapping_mul(0x27D4_EB2F));
         if new {
             let places = if family == Family::Class { CLASSES } else { WORDS };
-            self.sink.feature(family, (hash as usize >> 8) % places, from, to);
+            self.sink.feature(family, (hash as usize >> 7) % places, from, to);
         }
         new
     }
@@ -280,29 +299,33 @@ impl<S: Sink> State<'_, '_, S> {
             Some(Entry { languages, .. }) if languages != 0 => {
                 // A word of one language says more than a word of several.
                 let weight = if languages.count_ones() == 1 { 2 } else { 1 };
-                self.english += weight * u32::from(languages & 1);
-                self.french += weight * u32::from(languages >> 1 & 1);
-                self.other += weight * u32::from(languages >> 2 & 1);
+                let [english, french, other] = [0, 1, 2].map(|bit| weight * u32::from(languages >> bit & 1));
+                self.english += english;
+                self.french += french;
+                self.other += other;
+                self.recent[0] += english;
+                self.recent[1] += french;
             }
             _ => self.unknown += if codes[0] >= 0x80 { 4 } else { 1 },
         }
     }
 
+    /// The language of late: 1 is English, 2 French, 0 neither.
     fn so_far(&self) -> u32 {
-        match self.english.cmp(&self.french) {
+        match self.recent[0].cmp(&self.recent[1]) {
             std::cmp::Ordering::Greater => 1,
             std::cmp::Ordering::Less => 2,
             std::cmp::Ordering::Equal => 0,
         }
     }
 
-    fn language(&self) -> crate::Language {
-        let (best, language) = match self.so_far() {
-            1 => (self.english, crate::Language::En),
-            2 => (self.french, crate::Language::Fr),
-            _ => return crate::Language::Unknown,
+    fn language(&self) -> Language {
+        let (best, language) = match self.english.cmp(&self.french) {
+            std::cmp::Ordering::Greater => (self.english, Language::En),
+            std::cmp::Ordering::Less => (self.french, Language::Fr),
+            std::cmp::Ordering::Equal => return Language::Unknown,
         };
-        if best <= self.other || best * 4 < self.unknown { crate::Language::Unknown } else { language }
+        if best <= self.other || best * 4 < self.unknown { Language::Unknown } else { language }
     }
 }
 

@@ -98,7 +98,7 @@ pub fn score_with(model: &Model<'_>, text: &str) -> Verdict {
 pub fn raw_with(model: &Model<'_>, text: &str) -> (f32, Language) {
     let mut sum = Sum { model, blocks: Blocks::default() };
     let language = extract(text, model.lexicon, &mut sum);
-    (model.calibration().intercept + sum.blocks.strongest(model).0, language)
+    (model.calibration().intercept + sum.blocks.worst(model).weight, language)
 }
 
 fn verdict(model: &Model<'_>, raw: f32, language: Language) -> Verdict {
@@ -145,13 +145,21 @@ fn step(model: &Model<'_>, section: Section, index: usize) -> i32 {
     i32::from(byte as i8)
 }
 
-/// Sums the blocks and keeps the strongest pair of neighbours.
+/// Sums the blocks and keeps the worst block or pair of neighbours.
 #[derive(Default)]
 struct Blocks {
     current: Steps,
     before: Steps,
     count: usize,
-    best: Option<(f32, usize)>,
+    best: Option<Worst>,
+}
+
+/// A weight, and the blocks that it is the sum of.
+#[derive(Clone, Copy, Default)]
+struct Worst {
+    weight: f32,
+    first: usize,
+    last: usize,
 }
 
 impl Blocks {
@@ -162,16 +170,17 @@ impl Blocks {
 
     fn next(&mut self, model: &Model<'_>) {
         let pair = [0, 1, 2].map(|i| self.before[i] + self.current[i]);
-        let weight = weigh(model, pair);
-        if self.best.is_none_or(|(best, _)| weight > best) {
-            self.best = Some((weight, self.count));
+        for (steps, first) in [(pair, self.count.saturating_sub(1)), (self.current, self.count)] {
+            let weight = weigh(model, steps);
+            if self.best.is_none_or(|best| weight > best.weight) {
+                self.best = Some(Worst { weight, first, last: self.count });
+            }
         }
         self.before = std::mem::take(&mut self.current);
         self.count += 1;
     }
 
-    /// Its weight, and the number of its later block.
-    fn strongest(mut self, model: &Model<'_>) -> (f32, usize) {
+    fn worst(mut self, model: &Model<'_>) -> Worst {
         self.next(model);
         self.best.unwrap_or_default()
     }
@@ -188,9 +197,8 @@ pub fn explain_with(model: &Model<'_>, text: &str, most: usize) -> (Verdict, Vec
         }
         blocks.add(feature.family.section(), step(model, feature.family.section(), feature.index));
     }
-    let (raw, last) = blocks.strongest(model);
-    let verdict = verdict(model, model.calibration().intercept + raw, language);
-    let first = last.saturating_sub(1);
+    let Worst { weight, first, last } = blocks.worst(model);
+    let verdict = verdict(model, model.calibration().intercept + weight, language);
     let counted = features.into_iter().filter(|feature| (first..=last).contains(&feature.block));
     (verdict, strongest(model, counted, language, most))
 }

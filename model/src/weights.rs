@@ -7,10 +7,10 @@
 pub const LEXICON_SLOTS: usize = 1 << 13;
 /// Weights of parts of words, of words and pairs of words, and of classes of words; powers of two.
 pub const CHARS: usize = 1 << 17;
-pub const WORDS: usize = 1 << 16;
+pub const WORDS: usize = 1 << 17;
 pub const CLASSES: usize = 1 << 13;
 
-const MAGIC: &[u8; 8] = b"OUNCE-01";
+const MAGIC: &[u8; 8] = b"OUNCE-02";
 const HEAD: usize = 8 + 4 * 16;
 const LENGTH: usize = HEAD + 4 * LEXICON_SLOTS + CHARS + WORDS + CLASSES;
 

@@ -31,13 +31,13 @@ pub fn figures(outcome: &Outcome, plan: Plan) -> String {
     )
     .expect("a string takes all");
     text.push_str("| set | rows | toxic | AUC | F1 | ECE |\n| --- | ---: | ---: | ---: | ---: | ---: |\n");
-    let (grouped, alone) = (&outcome.unseen.rows, &outcome.ungrouped);
+    let (grouped, alone) = (&outcome.unseen, &outcome.ungrouped);
     for (name, language) in [("English", Some(Language::En)), ("French", Some(Language::Fr)), ("both", None)]
     {
         row(&mut text, name, outcome.figures(grouped, language));
         row(&mut text, &format!("{name}, one by one"), outcome.figures(alone, language));
     }
-    row(&mut text, "templates that were held out", super::figures::figures(&outcome.unseen.made));
+    row(&mut text, "templates that were held out", super::figures::figures(&outcome.unseen_made));
     writeln!(text, "\nWeights: {} bytes.", outcome.file.len()).expect("a string takes all");
     text.push_str(&functional(&outcome.rates()));
     text
@@ -109,7 +109,7 @@ fn failures(outcome: &Outcome) -> String {
 const SHOWN: usize = 4;
 
 fn worst(outcome: &Outcome, language: Language, toxic: bool) -> Vec<(u8, String)> {
-    let rows = outcome.rows.iter().zip(&outcome.unseen.rows);
+    let rows = outcome.rows.iter().zip(&outcome.unseen);
     let mut own: Vec<_> = rows.filter(|(row, _)| row.language == language && row.toxic == toxic).collect();
     own.sort_by(|a, b| if toxic { a.1.0.total_cmp(&b.1.0) } else { b.1.0.total_cmp(&a.1.0) });
     let shown = own.into_iter().take(SHOWN);

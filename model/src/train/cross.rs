@@ -53,26 +53,37 @@ impl Material<'_> {
         said
     }
 
-    /// Asks for every row, and for the texts of every template, a model that has not seen it.
-    pub fn validate(&self, folds: usize, inner: usize) -> Unseen {
+    /// Asks a model that has not seen it for every row.
+    pub fn validate(&self, folds: usize, inner: usize) -> Vec<Pair> {
         let outer_of = deal(self.rows, folds, 1);
         let inner_of = deal(self.rows, inner, 2);
         let mut pairs = vec![(0.0, false); self.rows.len()];
-        let mut made = vec![(0.0, false); self.made.len()];
         for fold in 0..folds {
             let with = |i: usize| outer_of[i] != fold;
-            let said = self.unseen(&inner_of, inner, with);
-            let mut file = self.train(with, |template| template % folds != fold);
-            recalibrate(&mut file, fit(&said));
+            let calibration = fit(&self.unseen(&inner_of, inner, with));
+            let mut file = self.train(with, |_| true);
+            recalibrate(&mut file, calibration);
             let model = Model::parse(&file).expect("as laid out");
             for i in (0..self.rows.len()).filter(|i| outer_of[*i] == fold) {
                 pairs[i] = (score_with(&model, &self.rows[i].text).probability, self.rows[i].toxic);
             }
+        }
+        pairs
+    }
+
+    /// The same for the texts of every template, with the calibration of `file`.
+    pub fn validate_made(&self, folds: usize, file: &[u8]) -> Vec<Pair> {
+        let Calibration { slopes, shifts, .. } = Model::parse(file).expect("as laid out").calibration();
+        let mut pairs = vec![(0.0, false); self.made.len()];
+        for fold in 0..folds {
+            let mut file = self.train(|_| true, |template| template % folds != fold);
+            recalibrate(&mut file, (slopes, shifts));
+            let model = Model::parse(&file).expect("as laid out");
             for (i, one) in self.made.iter().enumerate().filter(|(_, one)| one.template % folds == fold) {
-                made[i] = (score_with(&model, &one.text).probability, one.toxic);
+                pairs[i] = (score_with(&model, &one.text).probability, one.toxic);
             }
         }
-        Unseen { rows: pairs, made }
+        pairs
     }
 
     /// The model of all rows, calibrated on what models of `folds` parts say of the rest.
@@ -82,13 +93,6 @@ impl Material<'_> {
         recalibrate(&mut file, fit(&said));
         file
     }
-}
-
-/// Probability and truth of every row, and of every text made of templates.
-#[derive(Clone, Debug)]
-pub struct Unseen {
-    pub rows: Vec<Pair>,
-    pub made: Vec<Pair>,
 }
 
 /// Writes slopes and shifts into a file of weights.

@@ -12,12 +12,12 @@ const ALL: usize = CHARS + WORDS + CLASSES;
 const EPOCHS: usize = 12;
 const RATE: f32 = 0.12;
 /// Parts of words are many and overlap, so each counts less.
-const VALUES: [f32; 3] = [0.4, 1.0, 1.0];
+const VALUES: [f32; 3] = [0.3, 1.0, 1.25];
 
-/// A text as places in one table of all weights.
+/// A text as places in one table of all weights, for each of its blocks.
 #[derive(Clone, Debug)]
 pub struct Example {
-    pub places: Vec<u32>,
+    pub blocks: Vec<Vec<u32>>,
     pub toxic: bool,
     pub weight: f32,
 }
@@ -25,8 +25,30 @@ pub struct Example {
 impl Example {
     pub fn new(text: &str, toxic: bool, weight: f32, lexicon: Lexicon<'_>) -> Self {
         let (features, _) = crate::features(text, lexicon);
-        let places = features.iter().map(|f| (base(f.family.section()) + f.index) as u32).collect();
-        Self { places, toxic, weight }
+        let mut blocks = vec![Vec::new(); features.last().map_or(1, |last| last.block + 1)];
+        for feature in &features {
+            blocks[feature.block].push((base(feature.family.section()) + feature.index) as u32);
+        }
+        Self { blocks, toxic, weight }
+    }
+
+    /// The worst block or pair of neighbours under these weights, as in scoring, and its sum.
+    fn worst(&self, weights: &[f32]) -> (std::ops::Range<usize>, f32) {
+        let sum = |places: &Vec<u32>| -> f32 {
+            places.iter().map(|place| weights[*place as usize] * VALUES[section(*place)]).sum()
+        };
+        let (mut before, mut best) = (0.0, (0..0, f32::NEG_INFINITY));
+        for (last, block) in self.blocks.iter().enumerate() {
+            let current = sum(block);
+            if before + current > best.1 {
+                best = (last.saturating_sub(1)..last + 1, before + current);
+            }
+            if current > best.1 {
+                best = (last..last + 1, current);
+            }
+            before = current;
+        }
+        best
     }
 }
 
@@ -59,7 +81,7 @@ pub const MADE: f32 = 1.0;
 
 /// The weight of a row: French ones are few.
 pub fn weight(row: &Row) -> f32 {
-    if row.language == Language::Fr { 2.0 } else { 1.0 }
+    if row.language == Language::Fr { 6.0 } else { 1.0 }
 }
 
 /// Learns the weights of all tables.
@@ -72,10 +94,11 @@ pub fn learn(examples: &[&Example], settings: Settings) -> Vec<f32> {
         random.shuffle(&mut order);
         let rate = RATE * (1.0 - epoch as f32 / EPOCHS as f32).max(0.1);
         for i in &order {
-            let Example { places, toxic, weight } = examples[*i];
-            let sum: f32 = places.iter().map(|p| weights[*p as usize] * VALUES[section(*p)]).sum();
-            let error = (sigmoid(INTERCEPT + sum) - f32::from(u8::from(*toxic))) * weight;
-            for place in places {
+            let example = examples[*i];
+            let (worst, sum) = example.worst(&weights);
+            let target = f32::from(u8::from(example.toxic));
+            let error = (sigmoid(INTERCEPT + sum) - target) * example.weight;
+            for place in example.blocks[worst].iter().flatten() {
                 let at = *place as usize;
                 let slope = error * VALUES[section(*place)] + settings.decay * weights[at];
                 squares[at] += slope * slope;

@@ -18,7 +18,7 @@ use anyhow::Result;
 
 use crate::{Language, Lexicon, Model};
 use augment::Made;
-use cross::{Material, Unseen};
+use cross::Material;
 use data::Row;
 use figures::{Figures, Pair, figures};
 use functional::Case;
@@ -37,7 +37,7 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { folds: 5, inner: 3, fills: 25, settings: Settings::default() }
+        Self { folds: 5, inner: 4, fills: 50, settings: Settings::default() }
     }
 }
 
@@ -46,8 +46,9 @@ impl Default for Plan {
 pub struct Outcome {
     pub rows: Vec<Row>,
     pub made: Vec<Made>,
-    /// What models said of the rows, and of the texts of templates, that they had not seen.
-    pub unseen: Unseen,
+    /// What models said of the rows that they had not seen, and of the texts of templates.
+    pub unseen: Vec<Pair>,
+    pub unseen_made: Vec<Pair>,
     /// The same with rows dealt one by one, so that near-duplicates help.
     pub ungrouped: Vec<Pair>,
     pub cases: Vec<Case>,
@@ -97,10 +98,11 @@ pub fn train(mut rows: Vec<Row>, plan: Plan) -> Result<Outcome> {
     };
     let unseen = material.validate(plan.folds, plan.inner);
     let file = material.finish(plan.folds);
+    let unseen_made = material.validate_made(plan.folds, &file);
     let mut alone = rows.clone();
     for (i, row) in alone.iter_mut().enumerate() {
         row.group = i;
     }
-    let ungrouped = Material { rows: &alone, ..material }.validate(plan.folds, plan.inner).rows;
-    Ok(Outcome { rows, made, unseen, ungrouped, cases: cases()?, file })
+    let ungrouped = Material { rows: &alone, ..material }.validate(plan.folds, plan.inner);
+    Ok(Outcome { rows, made, unseen, unseen_made, ungrouped, cases: cases()?, file })
 }
