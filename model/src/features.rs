@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use crate::Language;
-use crate::scan::{Mark, Word, Words, scan};
+use crate::scan::{Word, Words, scan};
 use crate::spell;
 use crate::weights::{CHARS, CLASSES, Class, Entry, Lexicon, NO_CLASS, Section, WORDS, mix, word_hash};
 
@@ -49,13 +49,13 @@ pub struct Feature {
     /// Place in the table of the family's section.
     pub index: usize,
     pub block: usize,
+    /// Where it stands in the text.
     pub bytes: Range<usize>,
-    pub chars: Range<usize>,
 }
 
 /// Takes features in the order of the text.
 pub(crate) trait Sink {
-    fn feature(&mut self, family: Family, index: usize, from: Mark, to: Mark);
+    fn feature(&mut self, family: Family, index: usize, from: usize, to: usize);
     fn block(&mut self);
 }
 
@@ -72,9 +72,8 @@ struct Collect {
 }
 
 impl Sink for Collect {
-    fn feature(&mut self, family: Family, index: usize, from: Mark, to: Mark) {
-        let (bytes, chars) = (from.byte..to.byte, from.char..to.char);
-        self.features.push(Feature { family, index, block: self.block, bytes, chars });
+    fn feature(&mut self, family: Family, index: usize, from: usize, to: usize) {
+        self.features.push(Feature { family, index, block: self.block, bytes: from..to });
     }
 
     fn block(&mut self) {
@@ -114,13 +113,13 @@ struct Known {
     class: Class,
     hash: u32,
     position: usize,
-    from: Mark,
+    from: usize,
 }
 
 struct Before {
     hash: u32,
     class: Class,
-    from: Mark,
+    from: usize,
 }
 
 struct State<'s, 'm, S> {
@@ -166,7 +165,7 @@ impl<S: Sink> Words for State<'_, '_, S> {
         }
     }
 
-    fn emoji(&mut self, c: char, from: Mark, to: Mark) {
+    fn emoji(&mut self, c: char, from: usize, to: usize) {
         let hash = mix(c as u32 ^ 0x5EED_0000);
         self.emit(Family::Word, hash, from, to);
         if let Some(entry) = self.lexicon.find(hash) {
@@ -236,7 +235,7 @@ impl<S: Sink> State<'_, '_, S> {
     }
 
     /// The class of a word, alone and with those before it.
-    fn known(&mut self, class: Class, hash: u32, from: Mark, to: Mark) {
+    fn known(&mut self, class: Class, hash: u32, from: usize, to: usize) {
         let class_of = u32::from(class);
         self.emit(Family::Class, mix(class_of | u32::from(self.quoted) << 8), from, to);
         if self.classes[0].hash == hash {
@@ -285,7 +284,7 @@ impl<S: Sink> State<'_, '_, S> {
 
     /// Gives a feature on, if it is the first of its kind in this block.
     #[inline]
-    fn emit(&mut self, family: Family, hash: u32, from: Mark, to: Mark) -> bool {
+    fn emit(&mut self, family: Family, hash: u32, from: usize, to: usize) -> bool {
         let new = self.seen.insert(hash ^ (family as u32).wrapping_mul(0x27D4_EB2F));
         if new {
             let places = if family == Family::Class { CLASSES } else { WORDS };

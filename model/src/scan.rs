@@ -6,19 +6,12 @@ use crate::fold::{self, fold};
 /// Codes of one word; what is longer is cut.
 pub const WORD: usize = 32;
 
-/// A place in the original text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mark {
-    pub byte: usize,
-    pub char: usize,
-}
-
-/// Codes of a word, and where each stands.
+/// Codes of a word, and the bytes of the text at which each begins and ends.
 #[derive(Clone, Copy)]
 pub struct Word {
     codes: [u8; WORD],
-    from: [Mark; WORD],
-    to: [Mark; WORD],
+    from: [usize; WORD],
+    to: [usize; WORD],
     length: usize,
     /// Its words may be written together: a hashtag, or letters that were spaced out.
     pub joined: bool,
@@ -26,12 +19,11 @@ pub struct Word {
 
 impl Word {
     pub const fn new() -> Self {
-        let nowhere = [Mark { byte: 0, char: 0 }; WORD];
-        Self { codes: [0; WORD], from: nowhere, to: nowhere, length: 0, joined: false }
+        Self { codes: [0; WORD], from: [0; WORD], to: [0; WORD], length: 0, joined: false }
     }
 
     #[inline]
-    pub fn push(&mut self, code: u8, from: Mark, to: Mark) {
+    pub fn push(&mut self, code: u8, from: usize, to: usize) {
         if self.length < WORD {
             self.codes[self.length] = code;
             self.from[self.length] = from;
@@ -52,7 +44,7 @@ impl Word {
 
     /// Where the codes `first..last` stand; nothing for an empty range.
     #[inline]
-    pub fn span(&self, first: usize, last: usize) -> (Mark, Mark) {
+    pub fn span(&self, first: usize, last: usize) -> (usize, usize) {
         (self.from[first.min(WORD - 1)], self.to[last.clamp(1, WORD) - 1])
     }
 
@@ -86,20 +78,24 @@ impl Word {
     }
 }
 
+/// From so many characters on between them, letters are not spaced out but stand alone.
+const APART: usize = 4;
+
 /// Who takes the words.
 pub trait Words {
     /// May rewrite the word.
     fn word(&mut self, word: &mut Word);
-    fn emoji(&mut self, c: char, from: Mark, to: Mark);
+    fn emoji(&mut self, c: char, from: usize, to: usize);
     fn quote(&mut self);
     fn sentence(&mut self);
 }
 
 /// Reads `text` to its end.
 pub fn scan(text: &str, words: &mut impl Words) {
-    let mut scanner = Scanner { word: Word::new(), spaced: Word::new(), gap: 0, spaced_gap: 0, words };
-    let mut at = Mark::default();
-    while at.byte < text.len() {
+    let [word, spaced, single] = [Word::new(); 3];
+    let mut scanner = Scanner { word, spaced, single, gap: 0, spaced_gap: 0, words };
+    let mut at = 0;
+    while at < text.len() {
         at = scanner.step(text, at);
     }
     scanner.end_word();
@@ -110,6 +106,8 @@ struct Scanner<'w, W> {
     word: Word,
     /// Letters that stand alone, one after another.
     spaced: Word,
+    /// One of them, on its way out.
+    single: Word,
     /// Characters since the last word.
     gap: usize,
     /// Characters between the spaced letters.
@@ -120,39 +118,34 @@ struct Scanner<'w, W> {
 impl<W: Words> Scanner<'_, W> {
     /// Takes what stands at `at` and returns where it ends.
     #[inline]
-    fn step(&mut self, text: &str, at: Mark) -> Mark {
-        let byte = text.as_bytes()[at.byte];
+    fn step(&mut self, text: &str, at: usize) -> usize {
+        let rest = &text.as_bytes()[at..];
+        let byte = rest[0];
         if byte == b'&'
-            && let Some((c, length)) = entity(&text.as_bytes()[at.byte..])
+            && let Some((c, length)) = entity(rest)
         {
-            let to = Mark { byte: at.byte + length, char: at.char + length };
-            self.take(c, fold(c), at, to, text);
-            return to;
+            self.take(c, fold(c), at, at + length, text);
+            return at + length;
         }
         if self.word.length == 0
-            && let Some(length) = not_language(&text.as_bytes()[at.byte..])
+            && matches!(byte, b'@' | b'h' | b'H' | b'w' | b'W')
+            && let Some(length) = not_language(rest)
         {
             self.end_spaced();
-            self.gap = 9;
-            // A link may hold characters of several bytes; a mention holds none.
-            let skipped = &text[at.byte..at.byte + length];
-            return Mark { byte: at.byte + length, char: at.char + skipped.chars().count() };
+            self.gap = APART;
+            return at + length;
         }
-        let (c, code) = if byte < 128 {
-            (byte as char, fold(byte as char))
-        } else {
-            let c = text[at.byte..].chars().next().unwrap_or(' ');
-            (c, fold(c))
-        };
-        let to = Mark { byte: at.byte + c.len_utf8(), char: at.char + 1 };
-        self.take(c, code, at, to, text);
+        let c = if byte < 128 { char::from(byte) } else { text[at..].chars().next().unwrap_or(' ') };
+        let to = at + c.len_utf8();
+        self.take(c, fold(c), at, to, text);
         to
     }
 
     #[inline]
-    fn take(&mut self, c: char, code: u8, from: Mark, to: Mark, text: &str) {
+    fn take(&mut self, c: char, code: u8, from: usize, to: usize, text: &str) {
         match code {
             fold::SKIP => {}
+            b'a'..=b'z' if c.is_ascii() => self.letter(code, from, to),
             b'a'..=b'z' | b'0'..=b'9' | fold::OTHER.. => {
                 self.letter(code, from, to);
                 if let Some(second) = fold::second(c) {
@@ -160,7 +153,7 @@ impl<W: Words> Scanner<'_, W> {
                 }
             }
             fold::APOSTROPHE => self.apostrophe(),
-            b'@' | b'$' | b'!' | b'|' | b'*' if self.stands_for_letter(code, &text.as_bytes()[to.byte..]) => {
+            b'@' | b'$' | b'!' | b'|' | b'*' if self.stands_for_letter(code, &text.as_bytes()[to..]) => {
                 self.letter(code, from, to);
             }
             _ => self.separator(c, code, from, to),
@@ -168,14 +161,14 @@ impl<W: Words> Scanner<'_, W> {
     }
 
     #[inline]
-    fn letter(&mut self, code: u8, from: Mark, to: Mark) {
+    fn letter(&mut self, code: u8, from: usize, to: usize) {
         if self.word.length == WORD {
             self.end_word();
         }
         self.word.push(code, from, to);
     }
 
-    fn separator(&mut self, c: char, code: u8, from: Mark, to: Mark) {
+    fn separator(&mut self, c: char, code: u8, from: usize, to: usize) {
         self.end_word();
         self.gap += 1;
         match code {
@@ -231,7 +224,7 @@ impl<W: Words> Scanner<'_, W> {
             0 => return,
             1 if self.word.codes[0].is_ascii_lowercase() => {
                 let first = self.spaced.length == 0;
-                if !first && (self.gap > 3 || self.spaced.length > 1 && self.gap != self.spaced_gap) {
+                if !first && (self.gap >= APART || self.spaced.length > 1 && self.gap != self.spaced_gap) {
                     self.end_spaced();
                 } else if !first {
                     self.spaced_gap = self.gap;
@@ -256,7 +249,9 @@ impl<W: Words> Scanner<'_, W> {
             0 => return,
             1 | 2 => {
                 for i in 0..self.spaced.length {
-                    self.words.word(&mut self.spaced.part(i, i + 1));
+                    self.single.clear();
+                    self.single.push(self.spaced.codes[i], self.spaced.from[i], self.spaced.to[i]);
+                    self.words.word(&mut self.single);
                 }
             }
             _ => {

@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use crate::features::{Family, Feature, Kind, Sink, extract, features};
-use crate::scan::Mark;
 use crate::weights::{CHARS, CLASSES, Calibration, Model, SHIPPED, Section, WORDS};
 
 /// From these probabilities on a verdict is medium, and high.
@@ -126,7 +125,7 @@ struct Sum<'m> {
 
 impl Sink for Sum<'_> {
     #[inline]
-    fn feature(&mut self, family: Family, index: usize, _: Mark, _: Mark) {
+    fn feature(&mut self, family: Family, index: usize, _: usize, _: usize) {
         self.blocks.add(family.section(), step(self.model, family.section(), index));
     }
 
@@ -200,7 +199,7 @@ pub fn explain_with(model: &Model<'_>, text: &str, most: usize) -> (Verdict, Vec
     let Worst { weight, first, last } = blocks.worst(model);
     let verdict = verdict(model, model.calibration().intercept + weight, language);
     let counted = features.into_iter().filter(|feature| (first..=last).contains(&feature.block));
-    (verdict, strongest(model, counted, language, most))
+    (verdict, strongest(model, counted, language, text, most))
 }
 
 /// Features at the same place are one piece of evidence.
@@ -208,15 +207,16 @@ fn strongest(
     model: &Model<'_>,
     features: impl Iterator<Item = Feature>,
     language: Language,
+    text: &str,
     most: usize,
 ) -> Vec<Evidence> {
     let Calibration { scales, slopes, .. } = model.calibration();
     let mut all: Vec<Evidence> = features
-        .map(|Feature { family, index, bytes, chars, .. }| {
+        .map(|Feature { family, index, bytes, .. }| {
             let section = family.section();
             let scale = scales[section as usize] * slopes[language as usize];
             let kind = if family == Family::Chars { Kind::Chars } else { Kind::Word };
-            Evidence { bytes, chars, weight: step(model, section, index) as f32 * scale, kind }
+            Evidence { bytes, chars: 0..0, weight: step(model, section, index) as f32 * scale, kind }
         })
         .collect();
     let place = |e: &Evidence| (e.bytes.start, e.bytes.end, e.kind == Kind::Chars);
@@ -231,5 +231,12 @@ fn strongest(
     all.retain(|evidence| evidence.weight != 0.0);
     all.sort_by(|a, b| b.weight.abs().total_cmp(&a.weight.abs()).then(a.bytes.start.cmp(&b.bytes.start)));
     all.truncate(most);
+    let mut chars_before: Vec<usize> = vec![0; text.len() + 1];
+    for (chars, (byte, c)) in text.char_indices().enumerate() {
+        chars_before[byte + c.len_utf8()] = chars + 1;
+    }
+    for piece in &mut all {
+        piece.chars = chars_before[piece.bytes.start]..chars_before[piece.bytes.end];
+    }
     all
 }
