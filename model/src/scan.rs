@@ -171,6 +171,7 @@ impl<W: Words> Scanner<'_, W> {
     fn separator(&mut self, c: char, code: u8, from: usize, to: usize) {
         self.end_word();
         self.gap += 1;
+        self.word.joined = c == '#';
         match code {
             fold::EMOJI => {
                 self.end_spaced();
@@ -184,7 +185,6 @@ impl<W: Words> Scanner<'_, W> {
                 self.end_spaced();
                 self.words.sentence();
             }
-            _ if c == '#' => self.word.joined = true,
             _ => {}
         }
     }
@@ -301,5 +301,79 @@ fn not_language(rest: &[u8]) -> Option<usize> {
                 .then(|| rest.iter().take_while(|byte| !byte.is_ascii_whitespace()).count())
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Heard(Vec<(String, std::ops::Range<usize>)>);
+
+    impl Words for Heard {
+        fn word(&mut self, word: &mut Word) {
+            let (from, to) = word.span(0, word.codes().len());
+            let mark = if word.joined { "+" } else { "" };
+            self.0.push((format!("{}{mark}", String::from_utf8_lossy(word.codes())), from..to));
+        }
+
+        fn emoji(&mut self, c: char, from: usize, to: usize) {
+            self.0.push((c.to_string(), from..to));
+        }
+
+        fn quote(&mut self) {
+            self.0.push(("\"".into(), 0..0));
+        }
+
+        fn sentence(&mut self) {
+            self.0.push((".".into(), 0..0));
+        }
+    }
+
+    fn words(text: &str) -> String {
+        let mut heard = Heard::default();
+        scan(text, &mut heard);
+        heard.0.into_iter().map(|(word, _)| word).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn separators_and_apostrophes() {
+        assert_eq!(words("Don't! C'est l'idiot, œuf"), "dont . c est l idiot oeuf");
+        assert_eq!(words("“Hi” 😀x"), "\" hi \" 😀 x");
+        assert_eq!(words("#KillAll x"), "killall+ x");
+    }
+
+    #[test]
+    fn symbols_inside_words_stay() {
+        assert_eq!(words("sh!t a$$ f**k! @$$hole c@t"), "sh!t a$$ f**k . @$$hole c@t");
+        assert_eq!(words("stop! **bold** 5$"), "stop . bold** 5$");
+    }
+
+    #[test]
+    fn spaced_letters_are_joined() {
+        assert_eq!(words("an i d i o t, f.u.c.k"), "an idiot+ fuck+");
+        assert_eq!(words("h a t e   y o u"), "hate+ you+");
+        assert_eq!(words("I, a man"), "i a man");
+    }
+
+    #[test]
+    fn what_is_no_language_is_left_out() {
+        assert_eq!(words("see https://fuck.example/é @idiot_1 www.x.y &amp;&#39;ok&#8220;"), "see ok \"");
+        assert_eq!(words("& &# a &#99999999999, a&b"), "a 99999999999+ a b");
+    }
+
+    #[test]
+    fn words_know_where_they_stand() {
+        let mut heard = Heard::default();
+        let text = "é\u{301}té 𝐢𝒅 i d i o t";
+        scan(text, &mut heard);
+        let places: Vec<&str> = heard.0.iter().map(|(_, place)| &text[place.clone()]).collect();
+        assert_eq!(places, ["é\u{301}té", "𝐢𝒅", "i d i o t"]);
+    }
+
+    #[test]
+    fn long_words_are_cut() {
+        assert_eq!(words(&"ab".repeat(20)), format!("{} abababab", "ab".repeat(16)));
     }
 }

@@ -43,6 +43,10 @@ pub fn spell(word: &mut Word, lexicon: &Lexicon<'_>) -> (bool, Option<Entry>) {
 }
 
 fn read_symbols(word: &mut Word, lexicon: &Lexicon<'_>, letters: usize) {
+    // One star for any number, and none behind a whole word: that is emphasis.
+    let starred = word.codes().iter().rev().take_while(|code| **code == b'*').count();
+    let end = word.codes().len() - if letters >= 3 { starred } else { 0 };
+    word.retain(|codes, i| i < end && (i == 0 || codes[i] != b'*' || codes[i - 1] != b'*'));
     let codes = word.codes();
     let leading = codes.iter().take_while(|code| code.is_ascii_digit()).count();
     let trailing = codes.iter().rev().take_while(|code| code.is_ascii_digit()).count();
@@ -145,4 +149,68 @@ pub fn parts(word: &Word, lexicon: &Lexicon<'_>) -> Option<([(u8, u8); WORD / SH
         }
     }
     (count > 0 && covered * 3 >= codes.len() * 2).then_some((found, count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SHIPPED;
+
+    fn word(text: &str) -> Word {
+        let mut word = Word::new();
+        for (i, code) in text.bytes().enumerate() {
+            word.push(code, i, i + 1);
+        }
+        word
+    }
+
+    fn spelled(text: &str) -> String {
+        let mut word = word(text);
+        spell(&mut word, &SHIPPED.lexicon);
+        String::from_utf8_lossy(word.codes()).into_owned()
+    }
+
+    #[test]
+    fn disguises_are_undone() {
+        for (disguised, plain) in [
+            ("1d1ot", "idiot"),
+            ("@$$hole", "asshole"),
+            ("k1ll", "kill"),
+            ("m3rd3", "merde"),
+            ("idiot69", "idiot"),
+            ("100km", "km"),
+            ("fuuuuuck", "fuck"),
+            ("asss", "ass"),
+            ("idioot", "idiot"),
+            ("f*ck", "fuck"),
+            ("b**ch", "b*ch"),
+            ("f**k", "fuk"),
+            ("f***", "f*"),
+            ("bold**", "bold"),
+        ] {
+            assert_eq!(spelled(disguised), plain, "{disguised}");
+        }
+    }
+
+    #[test]
+    fn plain_words_stay() {
+        for plain in ["good", "ass", "balloon", "bitte", "covid", "zzqq"] {
+            assert_eq!(spelled(plain), plain);
+        }
+    }
+
+    #[test]
+    fn joined_words_are_found() {
+        let mut joined = word("ihatewomen");
+        let text = |word: &Word| -> Vec<String> {
+            let (parts, count) = parts(word, &SHIPPED.lexicon).unwrap_or_default();
+            let part = |(from, to): &(u8, u8)| word.part((*from).into(), (*to).into());
+            parts[..count].iter().map(|p| String::from_utf8_lossy(part(p).codes()).into_owned()).collect()
+        };
+        assert!(text(&joined).is_empty());
+        joined.joined = true;
+        assert_eq!(text(&joined), ["hate", "women"]);
+        assert_eq!(text(&word("killallimmigrants")), ["kill", "all", "immigrants"]);
+        assert!(text(&word("counterrevolutionary")).is_empty());
+    }
 }

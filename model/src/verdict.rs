@@ -240,3 +240,38 @@ fn strongest(
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn level_follows_the_rounded_score() {
+        let level = |probability| Verdict { probability, language: Language::En }.level();
+        assert_eq!([0.0, 0.394].map(level), [Level::Low; 2]);
+        assert_eq!([0.396, 0.69].map(level), [Level::Medium; 2]);
+        assert_eq!([0.7, 1.0].map(level), [Level::High; 2]);
+    }
+
+    #[test]
+    fn languages_are_told_apart() {
+        for (text, language) in [
+            ("what a stupid idea", Language::En),
+            ("The train is late", Language::En),
+            ("quelle idée stupide", Language::Fr),
+            ("Le train est en retard", Language::Fr),
+            ("Das Wetter ist heute schön", Language::Unknown),
+            ("El tren llega muy tarde hoy", Language::Unknown),
+            ("今日は", Language::Unknown),
+            ("", Language::Unknown),
+        ] {
+            assert_eq!(score(text).language, language, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_word_means_what_it_means_in_its_language() {
+        assert!(score("le train a du retard").level() == Level::Low);
+        assert!(score("you fucking retard").level() == Level::High);
+    }
+}

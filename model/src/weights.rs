@@ -169,3 +169,49 @@ pub(crate) fn mix(mut hash: u32) -> u32 {
     hash = (hash ^ (hash >> 15)).wrapping_mul(0x85EB_CA6B);
     hash ^ (hash >> 13)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CALIBRATION: Calibration = Calibration {
+        intercept: -2.0,
+        scales: [0.1, 0.2, 0.3],
+        slopes: [1.0, 2.0, 3.0],
+        shifts: [4.0, 5.0, 6.0],
+    };
+
+    fn file() -> Vec<u8> {
+        let mut slots = Box::new([0; LEXICON_SLOTS]);
+        let hash = word_hash(b"idiot");
+        slots[hash as usize % LEXICON_SLOTS] = hash >> 8 << 8 | 18 << 3 | 3;
+        let mut words = vec![0; WORDS];
+        words[5] = -7;
+        layout(&CALIBRATION, &slots, [&vec![1; CHARS], &words, &vec![2; CLASSES]])
+    }
+
+    #[test]
+    fn what_is_laid_out_is_read() {
+        let file = file();
+        let model = Model::parse(&file).unwrap();
+        assert_eq!(model.calibration(), CALIBRATION);
+        assert_eq!(model.lexicon.find(word_hash(b"idiot")), Some(Entry { class: 18, languages: 3 }));
+        assert_eq!(model.lexicon.find(word_hash(b"idiots")), None);
+        assert_eq!((model.chars[0], model.words[5] as i8, model.classes[CLASSES - 1]), (1, -7, 2));
+    }
+
+    #[test]
+    fn other_files_are_refused() {
+        let file = file();
+        assert!(Model::parse(&file[1..]).is_none());
+        assert!(Model::parse(&[file.as_slice(), &[0]].concat()).is_none());
+        assert!(Model::parse(&[b"x", &file[1..]].concat()).is_none());
+        assert!(Model::parse(&[]).is_none());
+    }
+
+    #[test]
+    fn shipped_weights_are_small() {
+        assert!(file().len() <= 512 * 1024);
+        assert!(SHIPPED.chars.iter().any(|weight| *weight != 0));
+    }
+}

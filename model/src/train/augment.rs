@@ -76,3 +76,30 @@ fn fill(template: &str, language: &str, slots: &Slots, random: &mut Random) -> R
     text.push_str(rest);
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SLOTS: &str = "slot,language,values\nwho,en,she;he\n";
+
+    fn texts(template: &str) -> Result<Vec<String>> {
+        let made = make(&format!("label,language,text\n0,en,{template}\n"), SLOTS, 60)?;
+        Ok(made.into_iter().map(|one| one.text).collect())
+    }
+
+    #[test]
+    fn alternatives_and_slots_are_filled() {
+        assert_eq!(
+            texts("(Look|See) {who} is").unwrap(),
+            ["Look he is", "Look she is", "See he is", "See she is"]
+        );
+        assert_eq!(texts("a(b|)").unwrap(), ["a", "ab"]);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        assert!(format!("{:#}", texts("(a|b").unwrap_err()).contains("no )"));
+        assert!(format!("{:#}", texts("{whom}").unwrap_err()).contains("no slot whom"));
+    }
+}

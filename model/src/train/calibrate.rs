@@ -57,3 +57,25 @@ fn platt(said: &[Said], prior: (f32, f32)) -> (f32, f32) {
     }
     (slope as f32, shift as f32)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::learn::Random;
+
+    #[test]
+    fn slope_and_shift_are_found_again() {
+        let mut random = Random(3);
+        let said: Vec<Said> = (0..20_000)
+            .map(|_| {
+                let raw = random.below(8_000) as f32 / 1_000.0 - 4.0;
+                let toxic = (random.below(1_000_000) as f32) < 1e6 * sigmoid(0.5 * raw - 1.0);
+                Said { raw, language: Language::Fr, toxic, weight: 1.0 }
+            })
+            .collect();
+        let (slopes, shifts) = fit(&said);
+        assert!((slopes[1] - 0.5).abs() < 0.05 && (shifts[1] + 1.0).abs() < 0.1, "{slopes:?} {shifts:?}");
+        // No rows of its own: as all.
+        assert!((slopes[0] - slopes[1]).abs() < 0.01);
+    }
+}

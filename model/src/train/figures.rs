@@ -50,3 +50,30 @@ pub fn ece(pairs: &[Pair]) -> f64 {
     }
     bins.iter().map(|(said, were)| (said - were).abs()).sum::<f64>() / pairs.len() as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auc_counts_pairs_in_order() {
+        assert_eq!(auc(&[(0.1, false), (0.9, true)]), 1.0);
+        assert_eq!(auc(&[(0.9, false), (0.1, true)]), 0.0);
+        assert_eq!(auc(&[(0.5, false), (0.5, true)]), 0.5);
+        assert_eq!(auc(&[(0.1, false), (0.4, true), (0.3, false), (0.2, true)]), 0.75);
+        assert!(auc(&[(0.1, false)]).is_nan());
+    }
+
+    #[test]
+    fn f1_is_of_the_toxic() {
+        // Two hits, one false alarm, one miss.
+        assert_eq!(f1(&[(0.9, true), (0.5, true), (0.6, false), (0.4, true), (0.1, false)]), 2.0 / 3.0);
+    }
+
+    #[test]
+    fn ece_weighs_the_gaps_of_the_bins() {
+        let right = [(0.75, true), (0.75, true), (0.75, true), (0.75, false)];
+        assert!(ece(&right) < 1e-6);
+        assert!((ece(&[(1.0, false), (0.0, false)]) - 0.5).abs() < 1e-6);
+    }
+}
