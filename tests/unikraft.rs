@@ -15,6 +15,7 @@ use elf::abi::{ELFOSABI_LINUX, ELFOSABI_NONE, EM_AARCH64, EM_X86_64, ET_DYN, PF_
 use elf::endian::LittleEndian;
 use elf::segment::ProgramHeader;
 use ounce::native::config::Config;
+use ounce::router::Verb;
 use serde::Deserialize;
 
 const PAGE: u64 = 4096;
@@ -116,7 +117,12 @@ fn load(server: &Server) {
         for _ in 0..64 {
             scope.spawn(|| {
                 for route in ounce::router::ROUTES {
-                    assert_eq!(server.get(route.path).status, 200, "{}", route.path);
+                    let (method, body): (_, &[u8]) = match route.accepts(Verb::Get) {
+                        true => ("GET", b""),
+                        false => ("POST", br#"{"text": "you", "texts": ["you", "me"]}"#),
+                    };
+                    let answer = server.connect().request(method, route.path, &[], body);
+                    assert_eq!(answer.status, 200, "{}", route.path);
                 }
                 assert_eq!(server.get("/nowhere").status, 404);
                 let upload = server.connect().request("POST", "/api/light", &[], &[b'x'; 60_000]);
