@@ -48,7 +48,7 @@ impl Shape for Batch<'_> {
 pub fn read<'a, T: Deserialize<'a> + Shape>(head: &Parts, body: &'a [u8]) -> Result<T, Problem> {
     if !is_json(head) {
         return Err(Problem::UnsupportedMediaType(
-            "the body is taken as application/json only, and unpacked",
+            "send the body as Content-Type: application/json, without Content-Encoding",
         ));
     }
     let body = str::from_utf8(body).map_err(|error| {
