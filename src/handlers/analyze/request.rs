@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use http::HeaderValue;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use ounce_model::MAX_CHARS;
@@ -54,6 +55,8 @@ pub fn read<'a, T: Deserialize<'a> + Shape>(head: &Parts, body: &'a [u8]) -> Res
     let body = str::from_utf8(body).map_err(|error| {
         Problem::BadRequest(format!("the body is not UTF-8: see byte {}", error.valid_up_to()))
     })?;
+    // RFC 8259, section 8.1: a byte order mark may be passed over.
+    let body = body.strip_prefix('\u{FEFF}').unwrap_or(body);
     // Texts are read leniently below, so what is JSON and what is not is found out beforehand.
     serde_json::from_str::<IgnoredAny>(body)
         .map_err(|error| Problem::BadRequest(format!("the body is not JSON: {error}")))?;
@@ -67,25 +70,25 @@ pub fn read<'a, T: Deserialize<'a> + Shape>(head: &Parts, body: &'a [u8]) -> Res
 
 /// A request without a type is taken at its word that it is what the resource takes (RFC 9110, section 8.3).
 fn is_json(head: &Parts) -> bool {
-    let plain = head.headers.get(CONTENT_ENCODING).is_none_or(|coding| coding == "identity");
-    let Some(kind) = head.headers.get(CONTENT_TYPE) else { return plain };
+    let all = |name, fits: fn(&HeaderValue) -> bool| head.headers.get_all(name).iter().all(fits);
+    all(CONTENT_ENCODING, |coding| coding == "identity") && all(CONTENT_TYPE, names_json)
+}
+
+fn names_json(kind: &HeaderValue) -> bool {
     let essence = kind.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     let ends = |suffix: &[u8]| {
         essence.len().checked_sub(suffix.len()).is_some_and(|at| essence[at..].eq_ignore_ascii_case(suffix))
     };
-    plain && (essence.eq_ignore_ascii_case(b"application/json") || ends(b"+json"))
+    essence.eq_ignore_ascii_case(b"application/json") || ends(b"+json")
 }
 
 /// Whether the query asks for an explanation.
 pub fn explain(head: &Parts) -> Result<bool, Problem> {
-    let pairs = head.uri.query().unwrap_or_default().split('&');
-    let mut value = pairs.filter_map(|pair| match pair.split_once('=') {
-        Some(("explain", value)) => Some(value),
-        _ => (pair == "explain").then_some("1"),
-    });
-    match value.next_back() {
+    let query = head.uri.query().unwrap_or_default();
+    let last = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "explain").last();
+    match last.as_ref().map(|(_, value)| &**value) {
         None | Some("0" | "false") => Ok(false),
-        Some("1" | "true") => Ok(true),
+        Some("" | "1" | "true") => Ok(true),
         Some(_) => Err(Problem::BadRequest("the query's explain is neither 1 nor 0".into())),
     }
 }
@@ -201,6 +204,7 @@ mod tests {
             (r#"{"text":"\ud800"}"#, "\u{FFFD}"),
             (r#"{"text":"a\udc00b\ud83dc"}"#, "a\u{FFFD}b\u{FFFD}c"),
             (r#"{"text":"\ud7ff\uE000 \uFFFF"}"#, "\u{D7FF}\u{E000} \u{FFFF}"),
+            ("\u{FEFF}{\"text\":\"after a mark\"}", "after a mark"),
             (r#"{"x":[{"text":1}],"text":"unknown keys do no harm"}"#, "unknown keys do no harm"),
         ] {
             assert_eq!(one(sent.as_bytes()).as_deref(), Ok(text), "{sent}");
@@ -248,6 +252,9 @@ mod tests {
             assert!(!is_json(&head("content-type", kind)), "{kind}");
         }
         assert!(is_json(&head("accept", "x")) && !is_json(&head("content-encoding", "gzip")));
+        let mut two = head("content-type", "application/json");
+        two.headers.append("content-type", HeaderValue::from_static("text/plain"));
+        assert!(!is_json(&two), "one that says two things");
     }
 
     #[test]
@@ -256,8 +263,8 @@ mod tests {
             explain(&Request::post(format!("/analyze?{query}")).body(()).unwrap().into_parts().0)
         };
         assert_eq!(
-            (asks("explain=1"), asks("x=2&explain"), asks("explain=true")),
-            (Ok(true), Ok(true), Ok(true))
+            (asks("explain=1"), asks("x=2&explain"), asks("explain=true"), asks("%65xplain=%31")),
+            (Ok(true), Ok(true), Ok(true), Ok(true))
         );
         assert_eq!((asks(""), asks("explain=0"), asks("explained=1")), (Ok(false), Ok(false), Ok(false)));
         assert!(asks("explain=yes").is_err());
