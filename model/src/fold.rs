@@ -174,9 +174,17 @@ mod tests {
 
     #[test]
     fn what_is_not_seen_is_skipped() {
-        for c in
-            ['\u{200B}', '\u{200D}', '\u{301}', '\u{20DD}', '\u{AD}', '\u{202E}', '\u{FE0F}', '\u{E0041}', '\u{1F3FD}']
-        {
+        for c in [
+            '\u{200B}',
+            '\u{200D}',
+            '\u{301}',
+            '\u{20DD}',
+            '\u{AD}',
+            '\u{202E}',
+            '\u{FE0F}',
+            '\u{E0041}',
+            '\u{1F3FD}',
+        ] {
             assert_eq!(fold(c), SKIP, "{:x}", c as u32);
         }
     }

@@ -355,9 +355,11 @@ fn not_language(rest: &[u8]) -> Option<(usize, usize)> {
         }
         b'h' | b'H' | b'w' | b'W' => {
             let begins = |with: &[u8]| rest.get(..with.len()).is_some_and(|b| b.eq_ignore_ascii_case(with));
-            let host = [b"https://".as_slice(), b"http://", b"www."].into_iter().find(|with| begins(with))?.len();
+            let host =
+                [b"https://".as_slice(), b"http://", b"www."].into_iter().find(|with| begins(with))?.len();
             let end = rest.iter().take_while(|byte| !byte.is_ascii_whitespace()).count();
-            let path = rest[host..end].iter().position(|byte| *byte == b'/').map_or(end, |slash| host + slash);
+            let path =
+                rest[host..end].iter().position(|byte| *byte == b'/').map_or(end, |slash| host + slash);
             Some((path, end))
         }
         _ => None,
@@ -425,7 +427,10 @@ mod tests {
 
     #[test]
     fn what_is_no_language_is_left_out() {
-        assert_eq!(words("see https://fuck.example/é @i_am www.x.y/a-b?c &amp;&#39;ok&#8220;"), "see @iam @abc ok \"");
+        assert_eq!(
+            words("see https://fuck.example/é @i_am www.x.y/a-b?c &amp;&#39;ok&#8220;"),
+            "see @iam @abc ok \""
+        );
         assert_eq!(words("a<b>b</B>c<br/>dd <br>xx < yy> a<span class='x'>z</span>"), "abc dd xx yy az");
         assert_eq!(words("ab&shy;c&#xAD;d ef&nbsp;gh i\\jk \\ lm\\"), "abcd ef gh ijk lm");
         assert_eq!(words("& &# a &#99999999999, a&b"), "a 99999999999+ a b");
@@ -437,8 +442,7 @@ mod tests {
         let text = "é\u{301}té\u{301} 𝐢𝒅\u{20DD} i d i o t\u{FE0F} 👍\u{1F3FD}\u{FE0F}!";
         scan(text, &mut heard);
         let places: Vec<&str> = heard.0.iter().map(|(_, place)| &text[place.clone()]).collect();
-        let seen =
-            ["é\u{301}té\u{301}", "𝐢𝒅\u{20DD}", "i d i o t\u{FE0F}", "👍\u{1F3FD}\u{FE0F}", ""];
+        let seen = ["é\u{301}té\u{301}", "𝐢𝒅\u{20DD}", "i d i o t\u{FE0F}", "👍\u{1F3FD}\u{FE0F}", ""];
         assert_eq!(places, seen);
     }
 

@@ -151,7 +151,8 @@ fn unstar(word: &mut Word, lexicon: &Lexicon<'_>) -> Option<Entry> {
 
 /// `phuck`, `fvck`, `k0nnard`, `stoopid`: written as it sounds or looks, if that is an insult.
 fn respell(word: &mut Word, lexicon: &Lexicon<'_>) -> Option<Entry> {
-    const SPELLINGS: [(&[u8], u8); 5] = [(b"ph", b'f'), (b"v", b'u'), (b"oo", b'u'), (b"k", b'c'), (b"z", b's')];
+    const SPELLINGS: [(&[u8], u8); 5] =
+        [(b"ph", b'f'), (b"v", b'u'), (b"oo", b'u'), (b"k", b'c'), (b"z", b's')];
     for (written, meant) in SPELLINGS {
         let codes = word.codes();
         if !codes.windows(written.len()).any(|window| window == written) {
@@ -185,7 +186,11 @@ pub type Parts = ([(u8, u8); MOST_PARTS], usize);
 /// The known words that `word` was joined of, as ranges of its codes.
 pub fn parts(word: &Word, lexicon: &Lexicon<'_>) -> Option<Parts> {
     let attack = attack(word, lexicon);
-    if attack.is_some() || !word.joined && word.codes().len() < SUSPECT { attack } else { cover(word, lexicon) }
+    if attack.is_some() || !word.joined && word.codes().len() < SUSPECT {
+        attack
+    } else {
+        cover(word, lexicon)
+    }
 }
 
 /// `youareanidiot`, `fuckoff`, `killyourself`: nothing but known words, the first of which opens an attack. This is
@@ -341,9 +346,31 @@ mod tests {
     #[test]
     fn words_inside_words_are_not() {
         for plain in [
-            "scunthorpe", "assess", "assassin", "class", "dickens", "cockpit", "essex", "sussex", "therapist",
-            "analyse", "analysis", "hangover", "burnout", "shitake", "connaitre", "culture", "reconnaissance",
-            "deputes", "disputer", "pissenlit", "content", "consent", "hellenic", "youthful", "yourselves",
+            "scunthorpe",
+            "assess",
+            "assassin",
+            "class",
+            "dickens",
+            "cockpit",
+            "essex",
+            "sussex",
+            "therapist",
+            "analyse",
+            "analysis",
+            "hangover",
+            "burnout",
+            "shitake",
+            "connaitre",
+            "culture",
+            "reconnaissance",
+            "deputes",
+            "disputer",
+            "pissenlit",
+            "content",
+            "consent",
+            "hellenic",
+            "youthful",
+            "yourselves",
         ] {
             assert!(text(&word(plain)).is_empty(), "{plain}");
         }

@@ -213,7 +213,13 @@ impl Blocks {
         self.count += 1;
     }
 
-    fn consider(&mut self, model: &Model<'_>, steps: Steps, blocks: Range<usize>, language: Option<Language>) {
+    fn consider(
+        &mut self,
+        model: &Model<'_>,
+        steps: Steps,
+        blocks: Range<usize>,
+        language: Option<Language>,
+    ) {
         let weight = weigh(model, steps);
         if self.best.as_ref().is_none_or(|best| weight > best.weight) {
             self.best = Some(Worst { weight, blocks, language });

@@ -72,8 +72,7 @@ mod tests {
     #[test]
     fn the_numbers_in_the_code_are_those_of_the_names() {
         let classes = [YOU, THEY, SAY, COUNTER, HATE, HARM, SLUR, INSULT, SWEAR, TURN];
-        let names =
-            ["you", "they", "say", "counter", "hate", "harm", "slur", "insult", "swear", "turn"];
+        let names = ["you", "they", "say", "counter", "hate", "harm", "slur", "insult", "swear", "turn"];
         assert_eq!(classes.map(|class| CLASSES[class as usize]), names);
     }
 }
