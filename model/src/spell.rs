@@ -15,8 +15,11 @@ const MOST_PARTS: usize = WORD / 2;
 const SUSPECT: usize = 14;
 /// From this length on a word is an attack if nothing but an attack's words are in it.
 const SHORTEST_ATTACK: usize = 7;
+/// From this length on any three words may make one.
+const SURE_ATTACK: usize = 10;
 /// Shorter words are too near to too many others to be guessed.
 const SHORTEST_GUESS: usize = 4;
+const LONGEST_SWAPPED: usize = 10;
 
 /// Brings `word` into the form that is looked up; false if it holds no letters.
 #[inline]
@@ -149,12 +152,19 @@ fn unstar(word: &mut Word, lexicon: &Lexicon<'_>) -> Option<Entry> {
     None
 }
 
-/// `phuck`, `fvck`, `k0nnard`, `stoopid`: written as it sounds or looks, if that is an insult.
+/// An unknown word that is nearly an insult: written as it sounds or looks (`phuck`, `fvck`, `k0nnard`), two letters
+/// swapped (`fukc`), or a letter before it (`xidiot`).
 fn respell(word: &mut Word, lexicon: &Lexicon<'_>) -> Option<Entry> {
+    let guess = sounds(word, lexicon).or_else(|| swapped(word, lexicon)).or_else(|| headed(word, lexicon))?;
+    *word = guess;
+    lexicon.find(word_hash(word.codes()))
+}
+
+fn sounds(word: &Word, lexicon: &Lexicon<'_>) -> Option<Word> {
     const SPELLINGS: [(&[u8], u8); 5] =
         [(b"ph", b'f'), (b"v", b'u'), (b"oo", b'u'), (b"k", b'c'), (b"z", b's')];
+    let codes = word.codes();
     for (written, meant) in SPELLINGS {
-        let codes = word.codes();
         if !codes.windows(written.len()).any(|window| window == written) {
             continue;
         }
@@ -167,13 +177,42 @@ fn respell(word: &mut Word, lexicon: &Lexicon<'_>) -> Option<Entry> {
             guess.push(if found { meant } else { codes[at] }, from, to);
             at = next;
         }
-        let entry = lexicon.find(word_hash(guess.codes()));
-        if entry.is_some_and(|entry| strong(entry.class)) {
-            *word = guess;
-            return entry;
+        if guess.codes().len() >= SHORTEST_GUESS && insults(guess.codes(), lexicon) {
+            return Some(guess);
         }
     }
     None
+}
+
+fn swapped(word: &Word, lexicon: &Lexicon<'_>) -> Option<Word> {
+    let length = word.codes().len();
+    if length > LONGEST_SWAPPED {
+        return None;
+    }
+    let mut codes = [0; LONGEST_SWAPPED];
+    let codes = &mut codes[..length];
+    codes.copy_from_slice(word.codes());
+    for i in 1..length - 1 {
+        codes.swap(i, i + 1);
+        if codes[i] != codes[i + 1] && insults(codes, lexicon) {
+            let mut guess = *word;
+            guess.codes_mut().copy_from_slice(codes);
+            return Some(guess);
+        }
+        codes.swap(i, i + 1);
+    }
+    None
+}
+
+fn headed(word: &Word, lexicon: &Lexicon<'_>) -> Option<Word> {
+    let length = word.codes().len();
+    let entry = lexicon.find(word_hash(&word.codes()[1..]));
+    let insult = entry.is_some_and(|entry| matches!(entry.class, INSULT | SLUR));
+    (length >= SHORTEST_GUESS + 2 && insult).then(|| word.part(1, length))
+}
+
+fn insults(codes: &[u8], lexicon: &Lexicon<'_>) -> bool {
+    lexicon.find(word_hash(codes)).is_some_and(|entry| strong(entry.class))
 }
 
 fn strong(class: Class) -> bool {
@@ -193,8 +232,9 @@ pub fn parts(word: &Word, lexicon: &Lexicon<'_>) -> Option<Parts> {
     }
 }
 
-/// `youareanidiot`, `fuckoff`, `killyourself`: nothing but known words, the first of which opens an attack. This is
-/// strict enough for words that nothing marks as joined: `therapist`, `assess` and `députés` pass.
+/// `youareanidiot`, `fuckoff`, `killyourself`: nothing but known words, an insult among them, and the first is what
+/// an attack opens with. This is strict enough for words that nothing marks as joined: `therapist`, `assess` and
+/// `députés` pass.
 pub fn attack(word: &Word, lexicon: &Lexicon<'_>) -> Option<Parts> {
     const NONE: u8 = u8::MAX;
     let codes = word.codes();
@@ -214,7 +254,7 @@ pub fn attack(word: &Word, lexicon: &Lexicon<'_>) -> Option<Parts> {
             if end < at + 2 || begin[end] != NONE {
                 continue;
             }
-            if lexicon.find(prefix.hash()).is_some_and(|entry| at > 0 || opens(entry.class)) {
+            if lexicon.find(prefix.hash()).is_some() {
                 begin[end] = at as u8;
             }
         }
@@ -235,7 +275,9 @@ pub fn attack(word: &Word, lexicon: &Lexicon<'_>) -> Option<Parts> {
         end = from;
     }
     parts[..count].reverse();
-    (count > 1 && (insults || harms && addresses)).then_some((parts, count))
+    let opened = opens(lexicon.find(word_hash(&codes[..parts[0].1 as usize])).unwrap_or_default().class);
+    let enough = if opened { count > 1 } else { count > 2 && codes.len() >= SURE_ATTACK };
+    (enough && (insults || harms && addresses)).then_some((parts, count))
 }
 
 fn opens(class: Class) -> bool {
@@ -304,6 +346,8 @@ mod tests {
             ("phuck", "fuck"),
             ("fvck", "fuck"),
             ("azzhole", "asshole"),
+            ("fukc", "fuck"),
+            ("eidiot", "idiot"),
             ("k0nnard", "connard"),
         ] {
             assert_eq!(spelled(disguised), plain, "{disguised}");
@@ -312,7 +356,10 @@ mod tests {
 
     #[test]
     fn plain_words_stay() {
-        for plain in ["good", "ass", "balloon", "bitte", "covid", "zzqq", "salle", "kock", "zebu"] {
+        for plain in [
+            "good", "ass", "balloon", "bitte", "covid", "zzqq", "salle", "kock", "zebu", "carp", "closer",
+            "cool", "grace", "unique",
+        ] {
             assert_eq!(spelled(plain), plain);
         }
     }
@@ -326,6 +373,9 @@ mod tests {
     }
 
     fn text(word: &Word) -> Vec<String> {
+        if spell(&mut word.clone(), &SHIPPED.lexicon).1.is_some() {
+            return Vec::new();
+        }
         let (parts, count) = parts(word, &SHIPPED.lexicon).unwrap_or_default();
         let part = |(from, to): &(u8, u8)| word.part((*from).into(), (*to).into());
         parts[..count].iter().map(|p| String::from_utf8_lossy(part(p).codes()).into_owned()).collect()
@@ -338,6 +388,7 @@ mod tests {
             ("fuckoff", "fuck off"),
             ("killyourself", "kill yourself"),
             ("niquetamere", "nique ta mere"),
+            ("fermetagueule", "ferme ta gueule"),
         ] {
             assert_eq!(text(&word(joined)).join(" "), parts);
         }
@@ -369,6 +420,8 @@ mod tests {
             "content",
             "consent",
             "hellenic",
+            "consist",
+            "consumer",
             "youthful",
             "yourselves",
         ] {
