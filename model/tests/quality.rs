@@ -22,13 +22,14 @@ fn functional_cases_pass() {
 
 #[test]
 fn no_functional_case_is_trained_on() {
-    let plain = |text: &str| -> String {
-        text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    let plain = |text: &str| -> Vec<String> {
+        let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        words.map(str::to_lowercase).collect()
     };
     let read =
         |name: &str| std::fs::read_to_string(format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
     let made = augment::make(&read("templates.csv"), &read("slots.csv"), 200).unwrap();
-    let made: BTreeSet<String> = made.iter().map(|one| plain(&one.text)).collect();
+    let made: BTreeSet<Vec<String>> = made.iter().map(|one| plain(&one.text)).collect();
     let trained: Vec<_> =
         cases().unwrap().into_iter().filter(|case| made.contains(&plain(&case.text))).collect();
     assert!(trained.is_empty(), "{trained:?}");
@@ -140,11 +141,12 @@ fn harmless_sentences_take_nothing_from_an_attack() {
 
 #[test]
 fn many_harmless_sentences_are_harmless() {
-    let everyday: Vec<String> =
-        cases().unwrap().into_iter().filter(|case| case.class == "everyday").map(|case| case.text).collect();
-    for sentences in [everyday.clone(), everyday.repeat(10)] {
-        let text = sentences.join(" ");
-        assert!(score(&text).probability < 0.5, "{} sentences: {}", sentences.len(), score(&text).score());
+    let cases = cases().unwrap();
+    let everyday: Vec<&str> =
+        cases.iter().filter(|case| case.class == "everyday").map(|case| case.text.as_str()).collect();
+    for times in [1, 10] {
+        let text = everyday.repeat(times).join(" ");
+        assert!(score(&text).probability < 0.5, "{times} times: {}", score(&text).score());
     }
 }
 
