@@ -14,7 +14,7 @@ pub mod train;
 mod verdict;
 mod weights;
 
-pub use features::{Family, Feature, Kind, features};
+pub use features::{Family, Feature, Kind, Scope, features};
 pub use verdict::{
     Evidence, HIGH, Language, Level, MEDIUM, Verdict, explain, explain_with, raw_with, score, score_with,
 };
