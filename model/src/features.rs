@@ -9,10 +9,11 @@ use std::ops::Range;
 
 use crate::Language;
 use crate::scan::{Word, Words, scan};
-use crate::spell;
+use crate::seen::Seen;
 use crate::weights::{
     CHARS, CLASSES, COUNTER, Class, Entry, Lexicon, NO_CLASS, SAY, Section, TURN, WORDS, mix, word_hash,
 };
+use crate::{joined, spell};
 
 /// A block of text ends with its clause, or with the word that reaches as many letters. The verdict is that of the worst
 /// block or pair of neighbours: what is harmless beside an attack takes nothing from it.
@@ -176,7 +177,7 @@ impl<S: Sink> Words for State<'_, '_, S> {
             return self.number();
         }
         match entry {
-            None => match spell::parts(word, &self.lexicon) {
+            None => match joined::parts(word, &self.lexicon) {
                 Some((parts, count)) => self.joined(word, &parts[..count]),
                 None => self.spelled(word, None),
             },
@@ -185,7 +186,7 @@ impl<S: Sink> Words for State<'_, '_, S> {
     }
 
     fn name(&mut self, word: &mut Word) {
-        if let Some((parts, count)) = spell::attack(word, &self.lexicon) {
+        if let Some((parts, count)) = joined::attack(word, &self.lexicon) {
             self.joined(word, &parts[..count]);
         }
     }
@@ -396,46 +397,4 @@ impl<S: Sink> State<'_, '_, S> {
 
 fn place(hash: u32, places: usize) -> usize {
     (hash as usize >> 7) % places
-}
-
-const SEEN: usize = 512;
-
-/// Hashes seen in a block; from three quarters on it forgets new ones.
-struct Seen {
-    slots: [u32; SEEN],
-    filled: usize,
-}
-
-impl Seen {
-    fn new() -> Self {
-        Self { slots: [0; SEEN], filled: 0 }
-    }
-
-    /// Where the hash stands, or may stand.
-    #[inline]
-    fn slot(&self, hash: u32) -> usize {
-        let mut at = (hash >> 4) as usize % SEEN;
-        while self.slots[at] != 0 && self.slots[at] != hash | 1 {
-            at = (at + 1) % SEEN;
-        }
-        at
-    }
-
-    #[inline]
-    fn contains(&self, hash: u32) -> bool {
-        self.slots[self.slot(hash)] != 0
-    }
-
-    #[inline]
-    fn insert(&mut self, hash: u32) -> bool {
-        let at = self.slot(hash);
-        if self.slots[at] != 0 {
-            return false;
-        }
-        if self.filled < SEEN / 4 * 3 {
-            self.slots[at] = hash | 1;
-            self.filled += 1;
-        }
-        true
-    }
 }

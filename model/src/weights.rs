@@ -117,6 +117,7 @@ pub const SAY: Class = 7;
 pub const COUNTER: Class = 8;
 pub const HATE: Class = 10;
 pub const HARM: Class = 11;
+pub const INFERIOR: Class = 15;
 pub const SLUR: Class = 17;
 pub const INSULT: Class = 18;
 pub const SWEAR: Class = 19;

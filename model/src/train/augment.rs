@@ -54,7 +54,7 @@ pub fn chains(made: &[Made], count: usize, folds: usize) -> Vec<Made> {
     let mut chains = Vec::new();
     for i in 0..count {
         let (toxic, fold) = (i % 3 == 0, random.below(folds));
-        let length = if toxic { 2 + random.below(3) } else { 2 + random.below(9) };
+        let length = if toxic { 2 + random.below(3) } else { 2 + random.below(19) };
         let attack = random.below(length);
         let texts: Vec<&Made> =
             (0..length).map(|place| pick(&mut random, toxic && place == attack, fold)).collect();

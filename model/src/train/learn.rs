@@ -106,7 +106,7 @@ impl Default for Settings {
 }
 
 /// The weight of a text made of a template.
-pub const MADE: f32 = 0.5;
+pub const MADE: f32 = 0.4;
 
 /// The weight of a row: French ones are few.
 pub fn weight(row: &Row) -> f32 {

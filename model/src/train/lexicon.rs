@@ -67,12 +67,13 @@ pub fn slots(csv: &str) -> Result<Box<[u32; LEXICON_SLOTS]>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::weights::{COUNTER, HARM, HATE, INSULT, SAY, SLUR, SWEAR, THEY, TURN, YOU};
+    use crate::weights::{COUNTER, HARM, HATE, INFERIOR, INSULT, SAY, SLUR, SWEAR, THEY, TURN, YOU};
 
     #[test]
     fn the_numbers_in_the_code_are_those_of_the_names() {
-        let classes = [YOU, THEY, SAY, COUNTER, HATE, HARM, SLUR, INSULT, SWEAR, TURN];
-        let names = ["you", "they", "say", "counter", "hate", "harm", "slur", "insult", "swear", "turn"];
+        let classes = [YOU, THEY, SAY, COUNTER, HATE, HARM, INFERIOR, SLUR, INSULT, SWEAR, TURN];
+        let names =
+            ["you", "they", "say", "counter", "hate", "harm", "inferior", "slur", "insult", "swear", "turn"];
         assert_eq!(classes.map(|class| CLASSES[class as usize]), names);
     }
 }
