@@ -264,17 +264,7 @@ impl<S: Sink> State<'_, '_, S> {
                 self.inside(word, scope);
             }
         }
-        // A word said twice is no pair.
-        if let Some(before) = self.before.as_ref().filter(|before| before.hash != hash) {
-            let Before { hash: other, class: above, from } = *before;
-            self.emit(Family::Pair, mix(other.rotate_left(7) ^ hash), from, to);
-            if above != NO_CLASS {
-                self.emit(Family::Pair, mix(hash ^ u32::from(above).wrapping_mul(0x85EB_CA77)), from, to);
-            }
-            if class != NO_CLASS {
-                self.emit(Family::Pair, mix(other ^ u32::from(class).wrapping_mul(0xC2B2_AE3D)), from, to);
-            }
-        }
+        self.pairs(hash, class, to);
         if class != NO_CLASS {
             self.known(class, hash, from, to);
         }
@@ -284,11 +274,25 @@ impl<S: Sink> State<'_, '_, S> {
         self.clause_ended = false;
     }
 
-    /// The class of a word, alone and with those before it.
+    /// A word and its class with those of the word before.
+    fn pairs(&mut self, hash: u32, class: Class, to: usize) {
+        // A word said twice is no pair.
+        let Some(before) = self.before.as_ref().filter(|before| before.hash != hash) else { return };
+        let Before { hash: other, class: above, from } = *before;
+        self.emit(Family::Pair, mix(other.rotate_left(7) ^ hash), from, to);
+        if above != NO_CLASS {
+            self.emit(Family::Pair, mix(hash ^ u32::from(above).wrapping_mul(0x85EB_CA77)), from, to);
+        }
+        if class != NO_CLASS {
+            self.emit(Family::Pair, mix(other ^ u32::from(class).wrapping_mul(0xC2B2_AE3D)), from, to);
+        }
+    }
+
+    /// The class of a word, alone and with those before it; a word of speech also answers the block before.
     fn known(&mut self, class: Class, hash: u32, from: usize, to: usize) {
         let class_of = u32::from(class);
         if class == COUNTER || class == SAY {
-            // "« ... » That is a hateful thing to say."
+            // As in "« ... » That is a hateful thing to say."
             let reply = mix(class_of | u32::from(self.quotes[1]) << 8 | 1 << 22);
             if self.seen[self.this].insert(reply) {
                 self.sink.feature(Family::Class, place(reply, CLASSES), Scope::Reply, from, to);

@@ -2,7 +2,7 @@
 
 use crate::scan::{WORD, Word};
 use crate::spell::{SHORTEST_GUESS, strong};
-use crate::weights::{Class, HARM, HATE, Lexicon, Prefix, THEY, YOU, word_hash};
+use crate::weights::{Class, HARM, HATE, INFERIOR, Lexicon, Prefix, THEY, YOU, word_hash};
 
 /// Parts shorter than this are not looked for inside a longer word.
 const SHORTEST_PART: usize = 3;
@@ -78,7 +78,7 @@ pub fn attack(word: &Word, lexicon: &Lexicon<'_>) -> Option<Parts> {
 }
 
 fn opens(class: Class) -> bool {
-    matches!(class, YOU | THEY | HATE | HARM) || strong(class)
+    matches!(class, YOU | THEY | HATE | HARM | INFERIOR) || strong(class)
 }
 
 /// Known words in a row, longest first; none if they leave more than a third of the word.
@@ -130,6 +130,7 @@ mod tests {
         for (joined, parts) in [
             ("youareanidiot", "you are an idiot"),
             ("fuckoff", "fuck off"),
+            ("stupidasshole", "stupid asshole"),
             ("killyourself", "kill yourself"),
             ("niquetamere", "nique ta mere"),
             ("fermetagueule", "ferme ta gueule"),

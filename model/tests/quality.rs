@@ -154,7 +154,6 @@ fn many_harmless_sentences_are_harmless() {
 fn clear_insults_are_high() {
     for text in [
         "idiot",
-        "you are trash",
         "kys",
         "fils de pute",
         "connard",

@@ -25,7 +25,7 @@ use functional::Case;
 use learn::{Example, Settings};
 
 /// A chain of texts for so many texts of templates.
-const CHAINS: usize = 12;
+const CHAINS: usize = 8;
 
 /// How much is done.
 #[derive(Clone, Copy, Debug)]
