@@ -275,6 +275,7 @@ impl<S: Sink> State<'_, '_, S> {
     }
 
     /// A word and its class with those of the word before.
+    #[inline]
     fn pairs(&mut self, hash: u32, class: Class, to: usize) {
         // A word said twice is no pair.
         let Some(before) = self.before.as_ref().filter(|before| before.hash != hash) else { return };
@@ -344,7 +345,7 @@ impl<S: Sink> State<'_, '_, S> {
     }
 
     /// Gives a feature on, if it is the first of its kind in this block.
-    #[inline]
+    #[inline(always)]
     fn emit(&mut self, family: Family, hash: u32, from: usize, to: usize) -> Option<Scope> {
         let key = hash ^ (family as u32).wrapping_mul(0x27D4_EB2F);
         if !self.seen[self.this].insert(key) {

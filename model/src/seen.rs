@@ -25,7 +25,7 @@ impl Seen {
 
     #[inline]
     pub fn contains(&self, hash: u32) -> bool {
-        self.slots[self.slot(hash)] != 0
+        self.filled > 0 && self.slots[self.slot(hash)] != 0
     }
 
     #[inline]

@@ -2,7 +2,7 @@
 //! insult misspelt. The lexicon decides between readings.
 
 use crate::scan::Word;
-use crate::weights::{Class, Entry, INFERIOR, INSULT, Lexicon, NO_CLASS, SLUR, SWEAR, word_hash};
+use crate::weights::{Class, Entry, INFERIOR, INSULT, Lexicon, NO_CLASS, Prefix, SLUR, SWEAR, word_hash};
 
 /// Shorter words are too near to too many others to be guessed.
 pub const SHORTEST_GUESS: usize = 4;
@@ -152,7 +152,7 @@ fn sounds(word: &Word, lexicon: &Lexicon<'_>) -> Option<Word> {
         [(b"ph", b'f'), (b"v", b'u'), (b"oo", b'u'), (b"k", b'c'), (b"z", b's')];
     let codes = word.codes();
     for (written, meant) in SPELLINGS {
-        if !codes.windows(written.len()).any(|window| window == written) {
+        if !codes.contains(&written[0]) || !codes.windows(written.len()).any(|window| window == written) {
             continue;
         }
         let mut guess = Word::new();
@@ -177,17 +177,20 @@ fn swapped(word: &Word, lexicon: &Lexicon<'_>) -> Option<Word> {
     if length > LONGEST_SWAPPED {
         return None;
     }
-    let mut codes = [0; LONGEST_SWAPPED];
-    let codes = &mut codes[..length];
-    codes.copy_from_slice(word.codes());
+    let codes = word.codes();
+    let mut prefix = Prefix::default();
+    prefix.push(codes[0]);
     for i in 1..length - 1 {
-        codes.swap(i, i + 1);
-        if codes[i] != codes[i + 1] && insults(codes, lexicon) {
+        let mut hash = prefix.clone();
+        hash.push(codes[i + 1]);
+        hash.push(codes[i]);
+        codes[i + 2..].iter().for_each(|code| hash.push(*code));
+        if lexicon.find(hash.hash()).is_some_and(|entry| strong(entry.class)) && codes[i] != codes[i + 1] {
             let mut guess = *word;
-            guess.codes_mut().copy_from_slice(codes);
+            guess.codes_mut().swap(i, i + 1);
             return Some(guess);
         }
-        codes.swap(i, i + 1);
+        prefix.push(codes[i]);
     }
     None
 }
@@ -197,10 +200,6 @@ fn headed(word: &Word, lexicon: &Lexicon<'_>) -> Option<Word> {
     let entry = lexicon.find(word_hash(&word.codes()[1..]));
     let insult = entry.is_some_and(|entry| matches!(entry.class, INSULT | SLUR));
     (length >= SHORTEST_GUESS + 2 && insult).then(|| word.part(1, length))
-}
-
-fn insults(codes: &[u8], lexicon: &Lexicon<'_>) -> bool {
-    lexicon.find(word_hash(codes)).is_some_and(|entry| strong(entry.class))
 }
 
 pub fn strong(class: Class) -> bool {

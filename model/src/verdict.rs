@@ -151,9 +151,9 @@ fn step(model: &Model<'_>, section: Section, index: usize) -> i32 {
 /// Sums the blocks and keeps the worst block or pair of neighbours.
 #[derive(Default)]
 struct Blocks {
-    /// This block alone, and what it adds to the block before.
-    alone: Steps,
+    /// What this block adds to the block before, and what that has already.
     added: Steps,
+    again: Steps,
     before: Option<Before>,
     count: usize,
     best: Option<Worst>,
@@ -189,11 +189,8 @@ impl Blocks {
     fn add(&mut self, section: Section, step: i32, scope: Scope) {
         let section = section as usize;
         match scope {
-            Scope::New => {
-                self.alone[section] += step;
-                self.added[section] += step;
-            }
-            Scope::Again => self.alone[section] += step,
+            Scope::New => self.added[section] += step,
+            Scope::Again => self.again[section] += step,
             Scope::Reply => {
                 if let Some(before) = &mut self.before {
                     before.steps[section] += step;
@@ -208,8 +205,9 @@ impl Blocks {
             self.consider(model, before.steps, self.count - 1..self.count, before.language);
             self.consider(model, pair, self.count - 1..self.count + 1, language);
         }
-        self.before = Some(Before { steps: std::mem::take(&mut self.alone), language });
-        self.added = Steps::default();
+        let alone = [0, 1, 2].map(|i| self.added[i] + self.again[i]);
+        self.before = Some(Before { steps: alone, language });
+        (self.added, self.again) = Default::default();
         self.count += 1;
     }
 

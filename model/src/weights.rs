@@ -175,6 +175,7 @@ pub fn word_hash(word: &[u8]) -> u32 {
 }
 
 /// The [`word_hash`] of a word that grows.
+#[derive(Clone)]
 pub(crate) struct Prefix(u32);
 
 impl Default for Prefix {
