@@ -4,7 +4,7 @@ use http::Method;
 
 /// One line of the table.
 pub struct Route {
-    /// The template, which is also the metrics label.
+    /// The template, which is also the metrics label. It may end in a placeholder such as `{id}`.
     pub path: &'static str,
     /// Methods besides HEAD, which is served wherever GET is.
     pub methods: &'static [Verb],
@@ -20,6 +20,8 @@ pub enum Action {
     Slow,
     Analyze,
     AnalyzeBatch,
+    Jobs,
+    Job,
     Live,
     Ready,
     Health,
@@ -28,6 +30,9 @@ pub enum Action {
 
 /// What belongs to workload *analyze*.
 pub const ANALYZE: &[Action] = &[Action::Analyze, Action::AnalyzeBatch];
+
+/// What belongs to workload *jobs*.
+pub const JOBS: &[Action] = &[Action::Jobs, Action::Job];
 
 const fn get(path: &'static str, action: Action) -> Route {
     Route { path, methods: &[Verb::Get], action }
@@ -43,6 +48,8 @@ pub static ROUTES: &[Route] = &[
     get("/api/slow", Action::Slow),
     post("/analyze", Action::Analyze),
     post("/analyze/batch", Action::AnalyzeBatch),
+    Route { path: "/jobs", methods: &[Verb::Get, Verb::Post], action: Action::Jobs },
+    Route { path: "/jobs/{id}", methods: &[Verb::Get, Verb::Delete], action: Action::Job },
     get("/", Action::Welcome),
     get("/livez", Action::Live),
     get("/readyz", Action::Ready),
@@ -124,7 +131,7 @@ impl Target {
     pub const UNREADABLE: Target = Target { verb: Verb::Other, route: None };
 
     pub fn find(method: &Method, path: &str, surface: Surface) -> Target {
-        let route = ROUTES.iter().position(|route| route.path == path && surface.serves(route));
+        let route = ROUTES.iter().position(|route| route.matches(path) && surface.serves(route));
         Target { verb: Verb::of(method), route }
     }
 
@@ -135,6 +142,15 @@ impl Target {
 }
 
 impl Route {
+    fn matches(&self, path: &str) -> bool {
+        match self.path.split_once('{') {
+            None => self.path == path,
+            Some((stem, _)) => {
+                path.strip_prefix(stem).is_some_and(|last| !last.is_empty() && !last.contains('/'))
+            }
+        }
+    }
+
     pub fn accepts(&self, verb: Verb) -> bool {
         let verb = if verb == Verb::Head { Verb::Get } else { verb };
         self.methods.contains(&verb)
@@ -168,6 +184,16 @@ mod tests {
         let method = Method::from_bytes(b"BREW").unwrap();
         let target = Target::find(&method, "/api/light/../x", Surface::Everything);
         assert_eq!((target.verb.as_str(), target.label()), ("other", "unmatched"));
+    }
+
+    #[test]
+    fn a_placeholder_stands_for_one_segment() {
+        let label = |path| Target::find(&Method::GET, path, Surface::Everything).label();
+        assert_eq!(
+            (label("/jobs"), label("/jobs/7"), label("/jobs/%20")),
+            ("/jobs", "/jobs/{id}", "/jobs/{id}")
+        );
+        assert_eq!([label("/jobs/"), label("/jobs/7/8"), label("/jobsx")], ["unmatched"; 3]);
     }
 
     #[test]

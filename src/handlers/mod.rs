@@ -5,7 +5,14 @@ pub mod analyze;
 #[cfg(not(feature = "analyze"))]
 #[path = "left_out/analyze.rs"]
 pub mod analyze;
+#[cfg(any(feature = "analyze", feature = "jobs"))]
+mod body;
 pub mod health;
+#[cfg(feature = "jobs")]
+pub mod jobs;
+#[cfg(not(feature = "jobs"))]
+#[path = "left_out/jobs.rs"]
+pub mod jobs;
 pub mod metrics;
 pub mod probe;
 pub mod welcome;

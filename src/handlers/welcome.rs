@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use crate::handlers::analyze;
+use crate::handlers::{analyze, jobs};
 use crate::host::Host;
 use crate::reply::Reply;
-use crate::router::{ANALYZE, ROUTES, Route, Surface};
+use crate::router::{ANALYZE, JOBS, ROUTES, Route};
 
 #[derive(Serialize)]
 struct Welcome<'a> {
@@ -16,9 +16,10 @@ struct Welcome<'a> {
 }
 
 /// Whether a route is worth naming: not if this build leaves it out.
-fn offered(route: &Route, surface: Surface) -> bool {
-    let built = analyze::LOADED || !ANALYZE.contains(&route.action);
-    built && surface.serves(route)
+fn offered(route: &Route, host: &impl Host) -> bool {
+    let analyze = analyze::LOADED || !ANALYZE.contains(&route.action);
+    let jobs = jobs::BUILT && host.jobs().is_some() || !JOBS.contains(&route.action);
+    analyze && jobs && host.surface().serves(route)
 }
 
 pub fn welcome(host: &impl Host) -> Reply {
@@ -26,6 +27,6 @@ pub fn welcome(host: &impl Host) -> Reply {
         name: env!("CARGO_PKG_NAME"),
         version: env!("CARGO_PKG_VERSION"),
         variant: host.variant(),
-        links: ROUTES.iter().filter(|route| offered(route, host.surface())).map(|route| route.path).collect(),
+        links: ROUTES.iter().filter(|route| offered(route, host)).map(|route| route.path).collect(),
     })
 }

@@ -10,6 +10,11 @@ pub mod config;
 mod connection;
 #[cfg(feature = "init")]
 pub mod init;
+#[cfg(feature = "jobs")]
+mod jobs;
+#[cfg(not(feature = "jobs"))]
+#[path = "no_jobs.rs"]
+mod jobs;
 pub mod log;
 mod measure;
 pub mod probe;
@@ -36,6 +41,7 @@ use self::acceptor::{Acceptor, Member};
 #[cfg(feature = "bert")]
 use self::bert::{Bert, Refusal};
 use self::config::Config;
+use self::jobs::{Jobs, Working};
 use self::signals::Signals;
 use self::worker::{Arrival, Worker};
 use crate::handlers::analyze;
@@ -47,6 +53,8 @@ pub struct Server {
     pub config: Config,
     pub started: Instant,
     pub registry: Registry,
+    /// The store of jobs, if there is one.
+    jobs: Option<Jobs>,
     /// The heavy model, where a directory was given.
     #[cfg(feature = "bert")]
     pub bert: Option<Bert>,
@@ -113,8 +121,16 @@ pub fn serve(config: Config) -> io::Result<bool> {
     };
     #[cfg(not(feature = "bert"))]
     let load_seconds = || None;
+    let jobs = Jobs::open(&config.jobs)?;
+    let working = match &jobs {
+        Some(jobs) if config.jobs.worker => {
+            Some(Working::start(jobs.clone(), &config.jobs, config.timeouts.shutdown)?)
+        }
+        _ => None,
+    };
     let server = Arc::new(Server {
-        registry: registry(&config, counts.clone(), load_seconds),
+        registry: registry(&config, counts.clone(), jobs.as_ref(), load_seconds),
+        jobs,
         #[cfg(feature = "bert")]
         bert,
         config,
@@ -130,7 +146,7 @@ pub fn serve(config: Config) -> io::Result<bool> {
         let signals = Signals::new();
         tokio::spawn(first.run(arrivals));
         listeners.announce()?;
-        Ok(run(server, listeners, team, signals).await)
+        Ok(run(server, listeners, team, working, signals).await)
     })
 }
 
@@ -142,6 +158,7 @@ fn runtime() -> io::Result<Runtime> {
 fn registry(
     config: &Config,
     counts: Vec<Arc<Counts>>,
+    jobs: Option<&Jobs>,
     load_seconds: impl Fn() -> Option<f64> + Send + Sync + 'static,
 ) -> Registry {
     let registry = metrics::registry(&config.variant);
@@ -152,6 +169,9 @@ fn registry(
             registry.register(collector).expect(names_differ);
         }
         registry.register(Box::new(metrics::Requests::new(counts))).expect(names_differ);
+        for collector in jobs.map(Jobs::collectors).unwrap_or_default() {
+            registry.register(collector).expect(names_differ);
+        }
     }
     registry
 }
@@ -209,19 +229,33 @@ fn team(server: &Arc<Server>, counts: Vec<Arc<Counts>>) -> io::Result<(Arc<Worke
     Ok((worker, arrivals, team))
 }
 
-async fn run(server: Arc<Server>, listeners: Listeners, team: Vec<Member>, signals: Signals) -> bool {
+async fn run(
+    server: Arc<Server>,
+    listeners: Listeners,
+    team: Vec<Member>,
+    working: Option<Working>,
+    signals: Signals,
+) -> bool {
     let slots = Arc::new(Semaphore::new(server.config.limits.connections));
     let stop = Arc::new(Notify::new());
     let accepting = accept(&server, listeners, &team, &slots, &stop);
     signals.next().await;
     log::event("draining", &[]);
     server.draining.store(true, Relaxed);
-    tokio::select! {
-        () = drain(&server, accepting, &slots, &stop) => {}
+    working.iter().for_each(Working::stop);
+    let drained = async {
+        drain(&server, accepting, &slots, &stop).await;
+        match working {
+            Some(working) => working.ended().await,
+            None => true,
+        }
+    };
+    let worked = tokio::select! {
+        worked = drained => worked,
         // Once more: at once, please.
-        () = signals.next() => {}
-    }
-    let drained = !team.iter().any(|member| member.worker.busy());
+        () = signals.next() => false,
+    };
+    let drained = worked && !team.iter().any(|member| member.worker.busy());
     team.iter().for_each(|member| member.worker.flush_log());
     log::event("stopped", &[("drained", log::Field::Text(if drained { "yes" } else { "no" }))]);
     log::finish();
