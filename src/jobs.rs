@@ -6,9 +6,10 @@
 
 mod kind;
 mod nowhere;
+pub mod redis;
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::time::Duration;
 
 pub use kind::Kind;
@@ -173,6 +174,10 @@ pub trait Queue {
     fn end(&self, ended: Vec<(Hold, End)>) -> impl Future<Output = Result<usize, Away>>;
     /// Makes the leases as long again.
     fn renew(&self, held: Vec<Hold>) -> impl Future<Output = Result<(), Away>>;
+    /// This worker takes no more: what was handed to it, and has not been taken or ended, is others' at once.
+    fn leave(&self) -> impl Future<Output = Result<(), Away>> {
+        ready(Ok(()))
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

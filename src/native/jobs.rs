@@ -139,6 +139,10 @@ impl Queue for Jobs {
     async fn renew(&self, held: Vec<Hold>) -> Result<(), Away> {
         either!(self, store => store.renew(held))
     }
+
+    async fn leave(&self) -> Result<(), Away> {
+        either!(self, store => store.leave())
+    }
 }
 
 /// The worker's thread.

@@ -1,48 +1,127 @@
-//! Jobs in Redis.
-use std::io;
+//! Jobs in Redis: several processes share them.
+//!
+//! Each thread has a connection of its own, which all its requests share; the worker has a second one, on which it waits
+//! for jobs.
 
+mod link;
+mod reader;
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use self::link::{Link, Server};
+use self::reader::Reader;
+use crate::jobs::redis::{self as layout, Call, MOST_AT_ONCE, Parts};
 use crate::jobs::{
     Away, Cancelled, Depth, End, Hold, Job, List, New, Query, Queue, Store, Submitted, Taken, Uuid,
 };
 use crate::native::config::jobs::Limits;
 
+/// For an answer. Who asked is told that the store is away, before it gives up by itself.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 #[derive(Clone)]
-pub struct Redis;
+pub struct Redis {
+    limits: Limits,
+    links: Arc<Links>,
+    reader: Arc<Reader>,
+}
+
+/// The connections of all threads: what drives one must live on the thread that uses it.
+struct Links {
+    server: Arc<Server>,
+    links: Mutex<Vec<(ThreadId, Arc<Link>)>>,
+}
+
+impl Links {
+    /// This thread's.
+    fn mine(&self) -> Arc<Link> {
+        let me = thread::current().id();
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, link)) = links.iter().find(|(thread, _)| *thread == me) {
+            return link.clone();
+        }
+        let link = Arc::new(Link::new(self.server.clone(), PATIENCE));
+        links.push((me, link.clone()));
+        link
+    }
+
+    async fn call(&self, call: &Call) -> Result<Parts, Away> {
+        Ok(Parts::new(self.mine().call(call).await?))
+    }
+}
 
 impl Redis {
-    pub fn open(_url: &str, _limits: Limits) -> io::Result<Redis> {
-        Ok(Redis)
+    /// Nothing is connected yet: Redis may come later than we do.
+    ///
+    /// # Errors
+    /// A URL that is none.
+    pub fn open(url: &str, limits: Limits) -> io::Result<Redis> {
+        let server = Arc::new(Server::new(url)?);
+        let links = Arc::new(Links { server: server.clone(), links: Mutex::default() });
+        let reader = Arc::new(Reader::new(server, links.clone(), limits.lease));
+        Ok(Redis { limits, links, reader })
     }
+
+    async fn call<T>(&self, call: &Call, read: impl FnOnce(Parts) -> Option<T>) -> Result<T, Away> {
+        understood(read(self.links.call(call).await?))
+    }
+}
+
+fn understood<T>(answer: Option<T>) -> Result<T, Away> {
+    answer.ok_or_else(|| Away("Redis: not an answer to what was asked".into()))
 }
 
 impl Store for Redis {
-    async fn submit(&self, _: New) -> Result<Submitted, Away> {
-        todo()
+    async fn submit(&self, new: New) -> Result<Submitted, Away> {
+        let call = layout::submit(self.limits.queue, vec![new]);
+        let became = self.call(&call, layout::submitted).await?;
+        understood(became.first().copied())
     }
-    async fn get(&self, _: Uuid) -> Result<Option<Job>, Away> {
-        todo()
+
+    async fn get(&self, id: Uuid) -> Result<Option<Job>, Away> {
+        self.call(&layout::get(id), |parts| layout::got(id, parts)).await
     }
-    async fn list(&self, _: Query) -> Result<List, Away> {
-        todo()
+
+    async fn list(&self, query: Query) -> Result<List, Away> {
+        match layout::list(&query) {
+            Some(call) => self.call(&call, layout::listed).await,
+            None => Ok(List::default()),
+        }
     }
-    async fn cancel(&self, _: Uuid) -> Result<Cancelled, Away> {
-        todo()
+
+    async fn cancel(&self, id: Uuid) -> Result<Cancelled, Away> {
+        self.call(&layout::cancel(id), layout::cancelled).await
     }
+
     async fn depth(&self) -> Result<Depth, Away> {
-        todo()
+        self.call(&layout::depth(), layout::deep).await
     }
 }
+
 impl Queue for Redis {
-    async fn take(&self, _: usize) -> Result<Vec<Taken>, Away> {
-        std::future::pending().await
+    async fn take(&self, most: usize) -> Result<Vec<Taken>, Away> {
+        self.reader.take(most).await
     }
-    async fn end(&self, _: Vec<(Hold, End)>) -> Result<usize, Away> {
-        todo()
+
+    async fn end(&self, ended: Vec<(Hold, End)>) -> Result<usize, Away> {
+        let mut held = 0;
+        for some in ended.chunks(MOST_AT_ONCE) {
+            held += self.call(&layout::end(self.limits.keep, some), layout::count).await?;
+        }
+        Ok(held)
     }
-    async fn renew(&self, _: Vec<Hold>) -> Result<(), Away> {
-        todo()
+
+    async fn renew(&self, held: Vec<Hold>) -> Result<(), Away> {
+        for some in held.chunks(MOST_AT_ONCE) {
+            self.call(&layout::renew(self.reader.name(), some), layout::count).await?;
+        }
+        Ok(())
     }
-}
-fn todo<T>() -> Result<T, Away> {
-    Err(Away("not written yet".into()))
+
+    async fn leave(&self) -> Result<(), Away> {
+        self.reader.leave().await
+    }
 }

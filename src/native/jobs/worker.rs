@@ -128,14 +128,14 @@ impl Worker {
     async fn give_back(mut self) -> bool {
         self.running.abort_all();
         let rest: Vec<_> = self.held.values().map(|hold| (*hold, End::Returned)).collect();
-        if rest.is_empty() {
-            return true;
-        }
+        let finished = rest.is_empty();
         // Once: if the store is away, the leases end by themselves.
-        if let Err(away) = self.jobs.end(rest).await {
+        let given = if finished { Ok(0) } else { self.jobs.end(rest).await };
+        let left = self.jobs.leave().await;
+        if let Err(away) = given.and(left) {
             self.jobs.failed(&away);
         }
-        false
+        finished
     }
 }
 
