@@ -5,6 +5,7 @@
 
 mod link;
 mod reader;
+mod submits;
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use self::link::{Link, Server};
 use self::reader::Reader;
+use self::submits::Submits;
 use crate::jobs::redis::{self as layout, Call, MOST_AT_ONCE, Parts};
 use crate::jobs::{
     Away, Cancelled, Depth, End, Hold, Job, List, New, Query, Queue, Store, Submitted, Taken, Uuid,
@@ -32,24 +34,35 @@ pub struct Redis {
 /// The connections of all threads: what drives one must live on the thread that uses it.
 struct Links {
     server: Arc<Server>,
-    links: Mutex<Vec<(ThreadId, Arc<Link>)>>,
+    limits: Limits,
+    mine: Mutex<Vec<(ThreadId, Mine)>>,
+}
+
+#[derive(Clone)]
+struct Mine {
+    link: Arc<Link>,
+    submits: Arc<Submits>,
 }
 
 impl Links {
-    /// This thread's.
-    fn mine(&self) -> Arc<Link> {
+    fn mine(&self) -> Mine {
         let me = thread::current().id();
-        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, link)) = links.iter().find(|(thread, _)| *thread == me) {
-            return link.clone();
+        let mut all = self.mine.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, mine)) = all.iter().find(|(thread, _)| *thread == me) {
+            return mine.clone();
         }
         let link = Arc::new(Link::new(self.server.clone(), PATIENCE));
-        links.push((me, link.clone()));
-        link
+        let mine = Mine { link: link.clone(), submits: Arc::new(Submits::new(link, self.limits.queue)) };
+        all.push((me, mine.clone()));
+        mine
+    }
+
+    fn link(&self) -> Arc<Link> {
+        self.mine().link
     }
 
     async fn call(&self, call: &Call) -> Result<Parts, Away> {
-        Ok(Parts::new(self.mine().call(call).await?))
+        Ok(Parts::new(self.link().call(call).await?))
     }
 }
 
@@ -60,7 +73,7 @@ impl Redis {
     /// A URL that is none.
     pub fn open(url: &str, limits: Limits) -> io::Result<Redis> {
         let server = Arc::new(Server::new(url)?);
-        let links = Arc::new(Links { server: server.clone(), links: Mutex::default() });
+        let links = Arc::new(Links { server: server.clone(), limits, mine: Mutex::default() });
         let reader = Arc::new(Reader::new(server, links.clone(), limits.lease));
         Ok(Redis { limits, links, reader })
     }
@@ -76,9 +89,7 @@ fn understood<T>(answer: Option<T>) -> Result<T, Away> {
 
 impl Store for Redis {
     async fn submit(&self, new: New) -> Result<Submitted, Away> {
-        let call = layout::submit(self.limits.queue, vec![new]);
-        let became = self.call(&call, layout::submitted).await?;
-        understood(became.first().copied())
+        self.links.mine().submits.submit(new).await
     }
 
     async fn get(&self, id: Uuid) -> Result<Option<Job>, Away> {

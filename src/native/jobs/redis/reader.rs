@@ -131,7 +131,7 @@ impl Reader {
     }
 
     async fn begin(&self, call: &Call) -> Result<Vec<Taken>, Failure> {
-        let parts = self.links.mine().call(call).await?;
+        let parts = self.links.link().call(call).await?;
         Ok(understood(layout::started(Parts::new(parts)))?)
     }
 
@@ -139,7 +139,7 @@ impl Reader {
     async fn found(&self) -> Result<(), Away> {
         let mut found = cmd("XGROUP");
         found.arg("CREATE").arg(STREAM).arg(GROUP).arg("0").arg("MKSTREAM");
-        match self.links.mine().ask(&found).await {
+        match self.links.link().ask(&found).await {
             Err(failure) if !failure.group_exists() => Err(failure.into()),
             _ => Ok(()),
         }
@@ -149,7 +149,7 @@ impl Reader {
     pub async fn leave(&self) -> Result<(), Away> {
         self.leaving.store(true, Relaxed);
         let _ = time::timeout(STOP, self.stop()).await;
-        let link = self.links.mine();
+        let link = self.links.link();
         link.call(&layout::leave(&self.name)).await?;
         Ok(())
     }
@@ -161,7 +161,7 @@ impl Reader {
             if let Some(client) = self.waiting.client().await {
                 let mut unblock = cmd("CLIENT");
                 unblock.arg("UNBLOCK").arg(client);
-                let _ = self.links.mine().ask(&unblock).await;
+                let _ = self.links.link().ask(&unblock).await;
             }
             // It may have been on its way to waiting.
             if time::timeout(STOP / 20, &mut wait).await.is_ok() {
