@@ -139,7 +139,7 @@ impl Parts {
             id,
             kind,
             status: self.status()?,
-            attempts: self.number()?.try_into().ok()?,
+            attempts: self.maybe_number()?.unwrap_or_default().try_into().ok()?,
             created: self.number()?,
             started: self.maybe_number()?,
             finished: self.maybe_number()?,

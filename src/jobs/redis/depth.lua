@@ -1,2 +1,2 @@
 -- Answers how many jobs wait, and how many are held.
-return {redis.call('ZCARD', set.queued), redis.call('ZCARD', set.processing)}
+return {call('ZCARD', set.queued), call('ZCARD', set.processing)}

@@ -1,11 +1,11 @@
 -- Ends attempts. ARGV: how long jobs that are done are kept, in milliseconds; then of each its job's id, the attempt,
 -- how it ended (done, failed, returned), and the result or the error.
 -- Answers how many of them still held their job: the ends of the others do not count.
-local keep, time, held = tonumber(ARGV[1]), now(), 0
+local keep, time, held = ARGV[1], text_of(now()), 0
 local settled, left, ended = {}, {}, {done = {}, failed = {}}
 for i = 2, #ARGV, 4 do
     local id, attempt, how, value = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-    local it = redis.call('HMGET', job(id), 'status', 'attempts', 'entry', 'number', 'key')
+    local it = call('HMGET', job(id), 'status', 'attempts', 'entry', 'number', 'key')
     if it[1] == 'processing' and it[2] == attempt then
         held = held + 1
         settled[#settled + 1] = it[3]
@@ -13,14 +13,15 @@ for i = 2, #ARGV, 4 do
             give_back(id, it[4], attempt - 1)
         else
             local field = how == 'done' and 'result' or 'error'
-            redis.call('HSET', job(id), 'status', how, 'finished', time, field, value)
+            call('HSET', job(id), 'status', how, 'finished', time, field, value)
             left[#left + 1] = id
-            table.insert(ended[how], it[4])
-            table.insert(ended[how], id)
+            local list = ended[how]
+            list[#list + 1] = it[4]
+            list[#list + 1] = id
         end
         if how == 'done' then
-            redis.call('PEXPIRE', job(id), keep)
-            if it[5] and it[5] ~= '' then redis.call('PEXPIRE', key(it[5]), keep) end
+            call('PEXPIRE', job(id), keep)
+            if it[5] then call('PEXPIRE', key(it[5]), keep) end
         end
     end
 end
@@ -32,8 +33,8 @@ all(ended.failed, 'ZADD', set.failed)
 -- Those that have expired leave their set here, oldest first, and more of them than come.
 local gone = {}
 if held > 0 then
-    for _, id in ipairs(redis.call('ZRANGE', set.done, 0, 2 * held + 10)) do
-        if redis.call('EXISTS', job(id)) == 1 then break end
+    for _, id in ipairs(call('ZRANGE', set.done, 0, 2 * held + 10)) do
+        if call('EXISTS', job(id)) == 1 then break end
         gone[#gone + 1] = id
     end
 end

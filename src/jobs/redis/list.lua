@@ -10,7 +10,7 @@ local function candidates()
     local found = {}
     for _, name in ipairs(sets) do
         local below = before == '' and '+inf' or '(' .. before
-        local part = redis.call('ZREVRANGEBYSCORE', name, below, '-inf', 'WITHSCORES', 'LIMIT', 0, most + 1)
+        local part = call('ZREVRANGEBYSCORE', name, below, '-inf', 'WITHSCORES', 'LIMIT', 0, most + 1)
         for i = 1, #part, 2 do found[#found + 1] = {tonumber(part[i + 1]), part[i], name} end
     end
     table.sort(found, function(one, other) return one[1] > other[1] end)
@@ -25,16 +25,16 @@ repeat
     for i = 1, math.min(#found, most + 1) do
         local number, id, name = unpack(found[i])
         if shown == most then break end
-        local it = redis.call('HMGET', job(id),
+        local it = call('HMGET', job(id),
             'kind', 'status', 'attempts', 'created', 'started', 'finished', 'error')
         if it[2] then
             shown = shown + 1
             reply[#reply + 1] = id
             for part = 1, 7 do reply[#reply + 1] = it[part] end
         else
-            redis.call('ZREM', name, id)
+            call('ZREM', name, id)
         end
-        before = string.format('%.0f', number)
+        before = text_of(number)
     end
     rounds = rounds + 1
 until shown == most or not more or rounds == 20

@@ -2,7 +2,7 @@
 -- Answers how many of them still held their job.
 local entries = {}
 for i = 2, #ARGV, 2 do
-    local it = redis.call('HMGET', job(ARGV[i]), 'status', 'attempts', 'entry')
+    local it = call('HMGET', job(ARGV[i]), 'status', 'attempts', 'entry')
     if it[1] == 'processing' and it[2] == ARGV[i + 1] then entries[#entries + 1] = it[3] end
 end
 local count = #entries

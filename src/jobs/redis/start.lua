@@ -10,7 +10,7 @@ local entries = {}
 local function claim()
     local from, rounds = '0-0', 0
     repeat
-        local some = redis.call('XAUTOCLAIM', stream, group, worker, lease, from, 'COUNT', most - #entries / 2)
+        local some = call('XAUTOCLAIM', stream, group, worker, lease, from, 'COUNT', most - #entries / 2)
         from, rounds = some[1], rounds + 1
         for _, entry in ipairs(some[2]) do
             if entry then
@@ -23,11 +23,11 @@ end
 
 -- Workers that are gone leave their names behind.
 local function sweep()
-    for _, other in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
+    for _, other in ipairs(call('XINFO', 'CONSUMERS', stream, group)) do
         local it = {}
         for i = 1, #other, 2 do it[other[i]] = other[i + 1] end
         if it.pending == 0 and it.idle > 60000 + 3 * lease and it.name ~= worker then
-            redis.call('XGROUP', 'DELCONSUMER', stream, group, it.name)
+            call('XGROUP', 'DELCONSUMER', stream, group, it.name)
         end
     end
 end
@@ -40,29 +40,34 @@ else
 end
 
 local time, reply = now(), {}
+local started = text_of(time)
 local settled, left, begun, failed = {}, {queued = {}, processing = {}}, {}, {}
 for i = 1, #entries, 2 do
     local entry, id = entries[i], entries[i + 1]
-    local it = redis.call('HMGET', job(id), 'status', 'attempts', 'kind', 'text', 'created', 'number', 'entry')
-    local status, attempt, number = it[1], tonumber(it[2] or 0) + 1, it[6]
-    if not (status and left[status]) or it[7] ~= entry then
+    local it = call('HMGET', job(id), 'status', 'number', 'entry', 'attempts', 'created', 'kind', 'text')
+    local status, number = it[1], it[2]
+    local attempt = it[4] and tonumber(it[4]) + 1 or 1
+    if it[3] ~= entry or not left[status] then
         settled[#settled + 1] = entry
     elseif status == 'processing' and lease == 0 then
         -- Begun already. If by a call whose answer was lost, then its lease ends; else somebody holds it.
     elseif attempt > attempts then
-        redis.call('HSET', job(id), 'status', 'failed', 'finished', time, 'error', given_up)
+        call('HSET', job(id), 'status', 'failed', 'finished', started, 'error', given_up)
         settled[#settled + 1] = entry
-        table.insert(left[status], id)
+        left[status][#left[status] + 1] = id
         failed[#failed + 1] = number
         failed[#failed + 1] = id
     else
-        redis.call('HSET', job(id), 'status', 'processing', 'attempts', attempt, 'started', time)
+        attempt = text_of(attempt)
+        call('HSET', job(id), 'status', 'processing', 'attempts', attempt, 'started', started)
         if status == 'queued' then
-            table.insert(left.queued, id)
+            left.queued[#left.queued + 1] = id
             begun[#begun + 1] = number
             begun[#begun + 1] = id
         end
-        for _, part in ipairs({id, attempt, it[3], it[4], time - it[5]}) do reply[#reply + 1] = part end
+        local last = #reply
+        reply[last + 1], reply[last + 2], reply[last + 3] = id, attempt, it[6]
+        reply[last + 4], reply[last + 5] = it[7], time - it[5]
     end
 end
 settle(settled)
