@@ -94,6 +94,7 @@ test: ## everything that CI runs, from cheap to dear
 	step $(SETUP) wasmtime
 	step $(SETUP) tracer
 	step $(SETUP) browser
+	step $(SETUP) redis
 	step $(MAKE) --no-print-directory pack
 	skipped=$$(mktemp)
 	trap 'rm -f "$$skipped"' EXIT

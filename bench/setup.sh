@@ -10,6 +10,7 @@
 #   bench/setup.sh lints      rustfmt and clippy
 #   bench/setup.sh tracer     strace, where it may be installed: a test looks at system calls
 #   bench/setup.sh browser    chromium, where it may be installed: a test looks at the report's page
+#   bench/setup.sh redis      redis-server, where it may be installed: jobs are kept there
 #   bench/setup.sh cache      where the cache is
 #
 # Settings: OUNCE_CACHE (the cache), OUNCE_TOOLCHAIN_SOURCES (a directory or archive with sources of std),
@@ -355,6 +356,15 @@ lints() {
     done
 }
 
+# Debian's package redis-server would start one at once, for good. Its program is that of redis-tools, which acts by its
+# name.
+redis() {
+    if have redis-server || [[ -x $cache/bin/redis-server ]]; then return; fi
+    have redis-check-rdb || install_packages redis-tools || return 1
+    mkdir -p "$cache/bin"
+    ln -sf "$(type -P redis-check-rdb)" "$cache/bin/redis-server"
+}
+
 case ${1:-} in
     targets) need_rust; targets ;;
     env) need_rust; [[ ${2:-} == --as-is ]] || targets; env_lines ;;
@@ -366,6 +376,7 @@ case ${1:-} in
     lints) need_rust; lints ;;
     tracer) have strace || install_packages strace || say "no strace: install it to test what Unikraft is asked for" ;;
     browser) have chromium || install_packages chromium || say "no chromium: install it to test what reports look like" ;;
+    redis) redis || say "no redis-server: install it to test jobs that are kept there" ;;
     cache) echo "$cache" ;;
     *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$self" >&2; exit 64 ;;
 esac
