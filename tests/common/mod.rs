@@ -1,6 +1,8 @@
 //! A running server and a client that speaks raw bytes, so that a test can be as rude as it wants.
 #![allow(dead_code, unused_imports)] // each test program uses its own part
 
+pub mod jobs;
+pub mod redis;
 mod skip;
 
 use std::io::{self, Read, Write};
