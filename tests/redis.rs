@@ -66,6 +66,7 @@ fn what_waits_can_be_cancelled() {
     let first = id(&submit(&mut client, "sleep", "5m", Some("key")));
     assert_eq!(client.request("DELETE", &format!("/jobs/{first}"), &[], b"").status, 200);
     assert_eq!(client.get(&format!("/jobs/{first}")).status, 404);
+    assert_eq!(redis.ask(&["XLEN", STREAM]), ":0\r\n");
     assert_eq!(redis.ask(&["KEYS", "*[^r]"]), format!("*1\r\n${}\r\n{STREAM}\r\n", STREAM.len()));
 
     let second = id(&submit(&mut client, "sleep", "5m", Some("key")));
@@ -115,6 +116,24 @@ fn a_lease_is_kept_while_its_worker_lives() {
     assert_eq!(becomes(&workers[1], &long, "done")["attempts"], 1);
 }
 
+/// A worker sleeps through its lease, and wakes up with its job at its end, which another has begun again.
+#[test]
+fn the_end_of_a_lost_lease_does_not_count() {
+    let Some(redis) = Redis::start(&[]) else { return };
+    let late = server(&redis, &["--job-lease", "500ms"]);
+    let job_id = stored(&late, "sleep", "1500ms");
+    becomes(&late, &job_id, "processing");
+    late.process.signal(Signal::STOP).unwrap();
+    let next = server(&redis, &["--job-lease", "500ms"]);
+    eventually("another begins it", || job(&next, &job_id)["attempts"] == 2);
+    // By then it is at its end for the one that sleeps; so that one says so before the other can.
+    late.process.signal(Signal::CONT).unwrap();
+    let stale = |server: &Server| server.get("/metrics").text().contains("jobs_stale_total 1\n");
+    eventually("its end is refused", || stale(&late));
+    assert_eq!(becomes(&next, &job_id, "done")["attempts"], 2);
+    assert!(!stale(&next));
+}
+
 #[test]
 fn a_worker_that_stops_gives_its_jobs_back_at_once() {
     let Some(redis) = Redis::start(&[]) else { return };
@@ -137,6 +156,7 @@ fn a_worker_that_stops_gives_its_jobs_back_at_once() {
 fn an_idle_worker_leaves_at_once() {
     let Some(redis) = Redis::start(&[]) else { return };
     let mut worker = server(&redis, &[]);
+    becomes(&worker, &stored(&worker, "uppercase", "by which Redis knows it"), "done");
     let blocked = || redis.ask(&["INFO", "clients"]).contains("blocked_clients:1");
     eventually("it waits in Redis", blocked);
     let began = Instant::now();

@@ -20,7 +20,7 @@ use crate::jobs::{Away, Taken, Uuid};
 const WAIT: Duration = Duration::from_secs(5);
 
 /// For a wait to end that was told to.
-const STOP: Duration = Duration::from_secs(1);
+const STOP: Duration = Duration::from_secs(3);
 
 pub struct Reader {
     /// What Redis knows this worker as: nobody else is called so.
@@ -164,7 +164,7 @@ impl Reader {
                 let _ = self.links.link().ask(&unblock).await;
             }
             // It may have been on its way to waiting.
-            if time::timeout(STOP / 20, &mut wait).await.is_ok() {
+            if time::timeout(STOP / 60, &mut wait).await.is_ok() {
                 return;
             }
         }
