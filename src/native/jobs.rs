@@ -54,6 +54,25 @@ impl Jobs {
         Ok(Some(Jobs { store, metrics: Arc::new(Metrics::new()), away: Arc::default() }))
     }
 
+    /// Makes what is made only when it is needed.
+    ///
+    /// # Errors
+    /// A file that cannot be made.
+    pub fn create(&self) -> io::Result<()> {
+        match &self.store {
+            Kept::Sqlite(store) => store.create(),
+            Kept::Redis(_) => Ok(()),
+        }
+    }
+
+    /// Where the jobs are, for people; without secrets.
+    pub fn place(&self) -> String {
+        match &self.store {
+            Kept::Sqlite(store) => store.place(),
+            Kept::Redis(store) => store.place(),
+        }
+    }
+
     /// What is counted, to be registered.
     pub fn collectors(&self) -> Vec<Box<dyn Collector>> {
         self.metrics.collectors()
@@ -150,12 +169,12 @@ pub struct Working {
 
 impl Working {
     /// Starts the worker; it goes on until it is told to [`Working::stop`].
-    pub fn start(jobs: Jobs, config: &Config, patience: std::time::Duration) -> io::Result<Working> {
+    pub fn start(jobs: &Jobs, config: &Config, patience: std::time::Duration) -> io::Result<Working> {
         let stop = Arc::new(Notify::new());
         let stopped = stop.clone();
         let limits = config.limits;
         let runtime = super::runtime()?;
-        let worker = worker::Worker::new(jobs, limits.concurrency, limits.lease);
+        let worker = worker::Worker::new(jobs.clone(), limits.concurrency, limits.lease);
         let thread = thread::Builder::new().name("jobs".into()).stack_size(super::STACK_BYTES);
         let (end, ended) = oneshot::channel();
         thread.spawn(move || {

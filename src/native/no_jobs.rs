@@ -14,6 +14,14 @@ impl Jobs {
         Ok(None)
     }
 
+    pub fn create(&self) -> io::Result<()> {
+        match *self {}
+    }
+
+    pub fn place(&self) -> String {
+        match *self {}
+    }
+
     pub fn collectors(&self) -> Vec<Box<dyn Collector>> {
         match *self {}
     }
@@ -34,8 +42,8 @@ impl Jobs {
 pub enum Working {}
 
 impl Working {
-    pub fn start(jobs: Jobs, _: &Config, _: Duration) -> io::Result<Working> {
-        match jobs {}
+    pub fn start(jobs: &Jobs, _: &Config, _: Duration) -> io::Result<Working> {
+        match *jobs {}
     }
 
     pub fn stop(&self) {

@@ -13,6 +13,10 @@ impl Redis {
     pub fn open(_url: &str, _limits: Limits) -> io::Result<Redis> {
         Ok(Redis)
     }
+
+    pub fn place(&self) -> String {
+        String::new()
+    }
 }
 
 impl Store for Redis {
