@@ -52,11 +52,14 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --locked -p ounce --profile dist-minimal --no-default-features --features minimal; \
     install -D "target/$CARGO_BUILD_TARGET/dist/ounce" /out/ounce; \
     install -D "target/$CARGO_BUILD_TARGET/dist-minimal/ounce" /out/ounce-minimal; \
+    mkdir /out/data; \
     touch --date=@0 /out/*
 # ---- build: end
 
 FROM scratch AS prebuilt
 COPY dist/ounce dist/ounce-minimal /out/
+# Empty: `make images` makes it.
+COPY dist/data /out/data
 
 FROM ${BINARIES} AS binaries
 
@@ -79,11 +82,17 @@ LABEL org.opencontainers.image.title="ounce" \
 FROM image AS minimal
 COPY --from=binaries /out/ounce-minimal /ounce
 
+# Jobs are kept in a volume: of its own for each container, unless it is given one.
+FROM image AS keeping
+COPY --from=binaries --chown=65532:65532 /out/data /data
+VOLUME /data
+ENV OUNCE_DATA_DIR=/data
+
 # For runtimes that give each container a virtual machine (Kata, Fly): one CPU.
-FROM image AS microvm
+FROM keeping AS microvm
 ENV OUNCE_VARIANT=microvm OUNCE_WORKERS=1
 COPY --from=binaries /out/ounce /ounce
 
 # The last stage is what `docker build .` and `kraft` make.
-FROM image AS standard
+FROM keeping AS standard
 COPY --from=binaries /out/ounce /ounce

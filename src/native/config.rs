@@ -362,7 +362,7 @@ mod tests {
             let config = read(&["--variant", preset.variant], &[]).unwrap_or_else(|why| panic!("{why:?}"));
             assert_ne!(Config { variant: plain.variant.clone(), ..config }, plain, "{}", preset.variant);
             for (flag, _) in preset.values {
-                let setting = SETTINGS.iter().find(|setting| setting.flag == *flag);
+                let setting = settings().map(|(setting, _)| setting).find(|setting| setting.flag == *flag);
                 let setting = setting.unwrap_or_else(|| panic!("{}: no --{flag}", preset.variant));
                 assert_ne!(preset.value(flag), Some(setting.default), "{}: --{flag}", preset.variant);
             }
