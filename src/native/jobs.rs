@@ -87,6 +87,14 @@ impl Jobs {
         }
     }
 
+    /// Closes the store, once nobody needs it any more.
+    pub async fn close(&self) {
+        match &self.store {
+            Kept::Sqlite(store) => store.close().await,
+            Kept::Redis(_) => {}
+        }
+    }
+
     /// Passes on what the store says, and remembers whether it was there.
     async fn seen<T>(&self, work: impl Future<Output = Result<T, Away>>) -> Result<T, Away> {
         let result = work.await;

@@ -26,6 +26,10 @@ impl Jobs {
         match *self {}
     }
 
+    pub async fn close(&self) {
+        match *self {}
+    }
+
     pub fn failed(&self, _: &Away) {
         match *self {}
     }
