@@ -16,6 +16,9 @@ export OUNCE_TOOLCHAIN_SOURCES ?= $(abspath $(wildcard ../shared/toolchain))
 # These would replace the flags of each target; and what is weighed should not differ from shell to shell.
 unexport RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET
 
+# SQLite without what nobody asks it for. A plain `cargo build` takes all of it, which works as well.
+export LIBSQLITE3_FLAGS := $(shell cat src/native/jobs/sqlite/flags)
+
 # First line of a recipe: std for every target, flags for cargo, wasmtime on the PATH.
 define ENV
 exports=$$($(SETUP) env)

@@ -261,10 +261,14 @@ async fn run(
     working.iter().for_each(Working::stop);
     let drained = async {
         drain(&server, accepting, &slots, &stop).await;
-        match working {
+        let worked = match working {
             Some(working) => working.ended().await,
             None => true,
+        };
+        if let Some(jobs) = &server.jobs {
+            jobs.close().await;
         }
+        worked
     };
     let worked = tokio::select! {
         worked = drained => worked,

@@ -34,6 +34,10 @@ impl Jobs {
         match *self {}
     }
 
+    pub async fn close(&self) {
+        match *self {}
+    }
+
     pub fn failed(&self, _: &Away) {
         match *self {}
     }
