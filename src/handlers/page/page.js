@@ -123,7 +123,8 @@ function watch() {
   for (const [name, row] of rows) row.mark(name === id);
   if (id) {
     draw({ job_id: id });
-    poll();
+    // On a phone it is below what was touched.
+    poll().then(() => at("job").scrollIntoView({ block: "nearest" }));
   }
 }
 
@@ -168,9 +169,8 @@ function draw(job) {
   if (job.finished_at && job.started_at) facts.push(["Took", between(job.started_at, job.finished_at)]);
   at("facts").replaceChildren(...facts.filter(([, fact]) => fact).flatMap(([name, fact]) =>
     [element("dt", { textContent: name }), element("dd", { textContent: fact })]));
-  at("ended").hidden = !watched.ended;
   at("result-name").textContent = job.status === "failed" ? "Error" : "Result";
-  at("result").textContent = job.error ?? shown(job.result);
+  at("result").textContent = watched.ended ? (job.error ?? shown(job.result)) : "not yet";
   rows.get(job.job_id)?.draw(job);
 }
 
@@ -188,6 +188,7 @@ let lists = 0; // only the latest list counts
 function row(job) {
   const status = element("span");
   const link = element("a", { href: `#${job.job_id}` }, status, job.kind,
+    element("small", { textContent: `…${job.job_id.slice(-6)}` }),
     element("time", { dateTime: job.created_at, textContent: when(job.created_at), title: job.job_id }));
   const button = element("button", { type: "button", className: "quiet", textContent: "Cancel" });
   button.setAttribute("aria-label", `Cancel job ${job.job_id}`);
