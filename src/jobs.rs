@@ -6,6 +6,7 @@
 
 mod kind;
 mod nowhere;
+pub mod sql;
 
 use std::fmt;
 use std::future::Future;

@@ -48,7 +48,9 @@ impl Jobs {
     /// A file that cannot be used, or a URL that is none.
     pub fn open(config: &Config) -> io::Result<Option<Jobs>> {
         let store = match &config.store {
-            Place::Directory(directory) => Kept::Sqlite(Sqlite::open(directory.as_deref(), config.limits)?),
+            Place::Directory(directory) => {
+                Kept::Sqlite(Sqlite::open(directory.as_deref(), config.limits, false)?)
+            }
             Place::Redis(url) => Kept::Redis(Redis::open(url, config.limits)?),
         };
         Ok(Some(Jobs { store, metrics: Arc::new(Metrics::new()), away: Arc::default() }))
