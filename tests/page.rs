@@ -1,8 +1,8 @@
 //! The page at `/`: who gets it, what it weighs, and what a real browser makes of it.
 
-mod common;
 #[path = "page/browser.rs"]
 mod browser;
+mod common;
 #[path = "page/mount.rs"]
 mod mount;
 
@@ -35,7 +35,8 @@ fn submit(server: &Server, kind: &str, text: &str) -> String {
 
 /// A tab, or the reason that there is none.
 fn tab(name: &str) -> Option<Tab> {
-    let profile = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("page-{name}-{}", std::process::id()));
+    let profile =
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("page-{name}-{}", std::process::id()));
     let _ = fs::remove_dir_all(&profile);
     let tab = Tab::open(&profile);
     if tab.is_none() {
@@ -77,7 +78,10 @@ fn the_page_may_do_little_and_weighs_little() {
     for path in ["/", "/page.css", "/page.js"] {
         let plain = asked(&server, path, &[("accept", CHROME)]);
         assert_eq!(plain.header("x-content-type-options"), Some("nosniff"), "{path}");
-        assert_eq!((plain.header("content-encoding"), plain.header("cache-control")), (None, Some("no-cache")));
+        assert_eq!(
+            (plain.header("content-encoding"), plain.header("cache-control")),
+            (None, Some("no-cache"))
+        );
         for word in ["innerHTML", "<style", " style=", "eval(", "onclick=", "http://", "https://"] {
             assert!(!plain.text().contains(word), "{path}: {word}");
         }
@@ -89,7 +93,10 @@ fn the_page_may_do_little_and_weighs_little() {
     assert!(packed <= 6 * 1024, "{packed} bytes");
     let page = asked(&server, "/", &[("accept", CHROME)]);
     let policy = page.header("content-security-policy").expect("a policy");
-    assert!(policy.starts_with("default-src 'none'; script-src 'self';") && !policy.contains("unsafe"), "{policy}");
+    assert!(
+        policy.starts_with("default-src 'none'; script-src 'self';") && !policy.contains("unsafe"),
+        "{policy}"
+    );
     assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
 }
 
@@ -197,7 +204,8 @@ fn older_jobs_are_a_button_away() {
 }
 
 /// What the page has asked about one job.
-const LOOKS: &str = "performance.getEntriesByType('resource').filter(entry => /jobs\\/./.test(entry.name)).length";
+const LOOKS: &str =
+    "performance.getEntriesByType('resource').filter(entry => /jobs\\/./.test(entry.name)).length";
 
 #[test]
 fn a_job_is_not_looked_at_while_the_page_is_not() {
@@ -234,6 +242,17 @@ fn it_works_below_a_path() {
     tab.press("Enter");
     tab.until("document.querySelector('#result').innerText === 'BELOW'");
     assert!(tab.complaints.is_empty(), "{:#?}", tab.complaints);
+}
+
+#[test]
+fn without_scripts_it_says_what_to_do() {
+    let Some(mut tab) = tab("plain") else { return };
+    let server = server(&[]);
+    tab.call("Emulation.setScriptExecutionDisabled", json!({"value": true}));
+    tab.visit(&page(&server));
+    let shown = tab.shown("body");
+    assert!(shown.contains("needs JavaScript") && !shown.contains("Submit"), "{shown}");
+    keep(&mut tab, "plain");
 }
 
 /// As it is in use: an end, jobs that wait, a list with more to come, and everything unfolded.

@@ -1,7 +1,7 @@
 //! What a client would rather have: `Accept` and `Accept-Encoding` (RFC 9110, sections 12.5.1 and 12.5.3).
 
-use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderName};
 use http::HeaderMap;
+use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderName};
 
 /// Whether a page is preferred to JSON. Browsers name `text/html`; who takes anything gets JSON.
 pub fn html(headers: &HeaderMap) -> bool {
@@ -29,9 +29,10 @@ fn liking(headers: &HeaderMap, header: HeaderName, names: &[&str]) -> Liking {
         let ranges = values.flat_map(|value| value.split(','));
         ranges.filter_map(|range| quality(range, name)).max()
     };
-    let mut found = names.iter().enumerate().filter_map(|(index, name)| {
-        Some(Liking { quality: given(name)?, exactness: names.len() - index })
-    });
+    let mut found = names
+        .iter()
+        .enumerate()
+        .filter_map(|(index, name)| Some(Liking { quality: given(name)?, exactness: names.len() - index }));
     found.next().unwrap_or_default()
 }
 

@@ -1,11 +1,11 @@
 //! A real browser, driven through a pipe in its DevTools protocol: messages of JSON, each ended by a NUL.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
-use std::thread;
 use std::time::Instant;
+use std::{fs, thread};
 
 use ounce_bench::target::find_program;
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ use crate::common::DEADLINE;
 /// One tab of a Chromium without a window. It ends when its pipe does, at the latest when this is dropped.
 pub struct Tab {
     browser: Child,
+    profile: PathBuf,
     words: ChildStdin,
     messages: Receiver<Value>,
     session: Value,
@@ -35,23 +36,12 @@ pub struct Screen {
 impl Tab {
     /// A tab of a browser that is installed; `profile` is a fresh directory.
     pub fn open(profile: &Path) -> Option<Tab> {
-        let names = ["chromium", "chromium-browser", "google-chrome", "chrome"];
-        let program = names.into_iter().find_map(find_program)?;
-        // It reads commands from descriptor 3 and writes answers to 4, which here are those of a pipe each.
-        let mut browser = Command::new("sh")
-            .args(["-c", "exec \"$0\" \"$@\" 3<&0 4>&1 >/dev/null 2>&1 </dev/null"])
-            .arg(program)
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"])
-            .arg("--remote-debugging-pipe")
-            .arg(format!("--user-data-dir={}", profile.display()))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the browser starts");
+        let mut browser = start(profile)?;
         let words = browser.stdin.take().expect("a pipe");
         let messages = messages(BufReader::new(browser.stdout.take().expect("a pipe")));
         let (session, complaints) = (Value::Null, Vec::new());
-        let mut tab = Tab { browser, words, messages, session, calls: 0, complaints };
+        let profile = profile.to_owned();
+        let mut tab = Tab { browser, profile, words, messages, session, calls: 0, complaints };
         let target = tab.call("Target.createTarget", json!({"url": "about:blank"}));
         let attach = json!({"targetId": target["targetId"], "flatten": true});
         tab.session = tab.call("Target.attachToTarget", attach)["sessionId"].take();
@@ -166,7 +156,26 @@ impl Drop for Tab {
     fn drop(&mut self) {
         let _ = self.browser.kill();
         let _ = self.browser.wait();
+        // Its other processes may still be writing; what is left is cargo's to clean.
+        let _ = fs::remove_dir_all(&self.profile);
     }
+}
+
+/// A browser that is installed, which reads commands from its standard input and writes answers to its output.
+fn start(profile: &Path) -> Option<Child> {
+    let names = ["chromium", "chromium-browser", "google-chrome", "chrome"];
+    let program = names.into_iter().find_map(find_program)?;
+    // What it itself calls these pipes is descriptors 3 and 4.
+    let browser = Command::new("sh")
+        .args(["-c", "exec \"$0\" \"$@\" 3<&0 4>&1 >/dev/null 2>&1 </dev/null"])
+        .arg(program)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"])
+        .arg("--remote-debugging-pipe")
+        .arg(format!("--user-data-dir={}", profile.display()))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
+    Some(browser.expect("the browser starts"))
 }
 
 /// The bytes that a text of base64 stands for.

@@ -22,7 +22,8 @@ fn pass(client: TcpStream, path: &str, service: SocketAddr) -> io::Result<()> {
     let mut line = String::new();
     while client.read_line(&mut line)? > 0 && line != "\r\n" {
         let name = line.to_ascii_lowercase();
-        length = name.strip_prefix("content-length: ").map_or(length, |rest| rest.trim().parse().unwrap_or(0));
+        length =
+            name.strip_prefix("content-length: ").map_or(length, |rest| rest.trim().parse().unwrap_or(0));
         if !name.starts_with("connection:") {
             head += &line;
         }
