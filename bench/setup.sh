@@ -9,7 +9,7 @@
 #   bench/setup.sh guest      what a microVM boots, in dist/ (microvm/kernel.sh)
 #   bench/setup.sh lints      rustfmt and clippy
 #   bench/setup.sh tracer     strace, where it may be installed: a test looks at system calls
-#   bench/setup.sh browser    chromium, where it may be installed: a test looks at the report's page
+#   bench/setup.sh browser    chromium, where it may be installed: tests look at the report's page and the service's
 #   bench/setup.sh cache      where the cache is
 #
 # Settings: OUNCE_CACHE (the cache), OUNCE_TOOLCHAIN_SOURCES (a directory or archive with sources of std),
@@ -404,7 +404,7 @@ case ${1:-} in
     guest) guest ;;
     lints) need_rust; lints ;;
     tracer) have strace || install_packages strace || say "no strace: install it to test what Unikraft is asked for" ;;
-    browser) have chromium || install_packages chromium || say "no chromium: install it to test what reports look like" ;;
+    browser) have chromium || install_packages chromium || say "no chromium: install it to test what pages look like" ;;
     cache) echo "$cache" ;;
     *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$self" >&2; exit 64 ;;
 esac

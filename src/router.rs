@@ -15,6 +15,8 @@ pub struct Route {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     Welcome,
+    Style,
+    Script,
     Light,
     Heavy,
     Slow,
@@ -34,6 +36,9 @@ pub const ANALYZE: &[Action] = &[Action::Analyze, Action::AnalyzeBatch];
 /// What belongs to workload *jobs*.
 pub const JOBS: &[Action] = &[Action::Jobs, Action::Job];
 
+/// What the page at `/` is made of; nobody asks for it by hand.
+pub const PAGE: &[Action] = &[Action::Style, Action::Script];
+
 const fn get(path: &'static str, action: Action) -> Route {
     Route { path, methods: &[Verb::Get], action }
 }
@@ -51,6 +56,8 @@ pub static ROUTES: &[Route] = &[
     Route { path: "/jobs", methods: &[Verb::Get, Verb::Post], action: Action::Jobs },
     Route { path: "/jobs/{id}", methods: &[Verb::Get, Verb::Delete], action: Action::Job },
     get("/", Action::Welcome),
+    get("/page.css", Action::Style),
+    get("/page.js", Action::Script),
     get("/livez", Action::Live),
     get("/readyz", Action::Ready),
     get("/healthz", Action::Health),

@@ -1,5 +1,6 @@
 //! One file per workload; a handler takes what it needs of the request and answers a reply.
 
+mod accept;
 #[cfg(feature = "analyze")]
 pub mod analyze;
 #[cfg(not(feature = "analyze"))]
@@ -14,5 +15,12 @@ pub mod jobs;
 #[path = "left_out/jobs.rs"]
 pub mod jobs;
 pub mod metrics;
+pub mod page;
+#[cfg(feature = "jobs")]
+#[path = "page/files.rs"]
+mod page_files;
+#[cfg(not(feature = "jobs"))]
+#[path = "left_out/page_files.rs"]
+mod page_files;
 pub mod probe;
 pub mod welcome;

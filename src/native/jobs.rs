@@ -42,29 +42,18 @@ enum Kept {
 }
 
 impl Jobs {
-    /// Prepares the store; only a file of jobs that is there already is opened.
+    /// Prepares the store. A file of jobs is made when the first one comes, unless it is to be there `at_once`.
     ///
     /// # Errors
     /// A file that cannot be used, or a URL that is none.
-    pub fn open(config: &Config) -> io::Result<Option<Jobs>> {
+    pub fn open(config: &Config, at_once: bool) -> io::Result<Option<Jobs>> {
         let store = match &config.store {
             Place::Directory(directory) => {
-                Kept::Sqlite(Sqlite::open(directory.as_deref(), config.limits, false)?)
+                Kept::Sqlite(Sqlite::open(directory.as_deref(), config.limits, at_once)?)
             }
             Place::Redis(url) => Kept::Redis(Redis::open(url, config.limits)?),
         };
         Ok(Some(Jobs { store, metrics: Arc::new(Metrics::new()), away: Arc::default() }))
-    }
-
-    /// Makes what is made only when it is needed.
-    ///
-    /// # Errors
-    /// A file that cannot be made.
-    pub fn create(&self) -> io::Result<()> {
-        match &self.store {
-            Kept::Sqlite(store) => store.create(),
-            Kept::Redis(_) => Ok(()),
-        }
     }
 
     /// Where the jobs are, for people; without secrets.

@@ -131,12 +131,8 @@ pub fn serve(config: Config, role: Role) -> io::Result<bool> {
     };
     #[cfg(not(feature = "bert"))]
     let load_seconds = || None;
-    let jobs = Jobs::open(&config.jobs)?;
+    let jobs = Jobs::open(&config.jobs, role == Role::Work)?;
     let worker = jobs.as_ref().filter(|_| role == Role::Work || config.jobs.worker);
-    if role == Role::Work {
-        let jobs = worker.ok_or_else(|| io::Error::other("this build leaves out the workload jobs"))?;
-        jobs.create()?;
-    }
     let working =
         worker.map(|jobs| Working::start(jobs, &config.jobs, config.timeouts.shutdown)).transpose()?;
     let server = Arc::new(Server {

@@ -141,12 +141,9 @@ impl Sqlite {
         Ok(Offer { taken: claimed.accept(), again })
     }
 
+    /// Where the jobs are, for people.
     pub fn place(&self) -> String {
-        String::new()
-    }
-
-    pub fn create(&self) -> io::Result<()> {
-        Ok(())
+        self.shared.place.file().map_or_else(|| "memory".into(), |file| file.display().to_string())
     }
 }
 
