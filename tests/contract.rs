@@ -115,7 +115,8 @@ impl Case {
 /// A job that is accepted is done, in time.
 fn a_job_is_done(address: SocketAddr) {
     let headers = [("content-type", "application/json")];
-    let accepted = Client::connect(address).request("POST", "/jobs", &headers, "{\"text\": \"straße, été\"}".as_bytes());
+    let accepted =
+        Client::connect(address).request("POST", "/jobs", &headers, "{\"text\": \"straße, été\"}".as_bytes());
     assert_eq!(accepted.status, 202, "{}", accepted.text());
     let place = accepted.header("location").expect("where it can be seen").to_owned();
     let id = accepted.json()["job_id"].as_str().expect("an id").to_owned();
@@ -133,7 +134,10 @@ fn a_job_is_done(address: SocketAddr) {
     let late = Client::connect(address).request("DELETE", &place, &[], b"");
     assert_eq!(late.status, 409, "{}", late.text());
     let listed = Client::connect(address).get("/jobs?status=done&limit=100").json();
-    assert!(listed["jobs"].as_array().expect("a list").iter().any(|job| job["job_id"] == id.as_str()), "{listed}");
+    assert!(
+        listed["jobs"].as_array().expect("a list").iter().any(|job| job["job_id"] == id.as_str()),
+        "{listed}"
+    );
 }
 
 fn exchange(
