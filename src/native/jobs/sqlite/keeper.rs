@@ -26,6 +26,10 @@ pub enum Op {
 /// Something to be done, and somebody who waits for it.
 pub trait Task: Send {
     fn run(&mut self, work: &mut Work<'_>) -> rusqlite::Result<()>;
+    /// Whether what it did must be on the disk before it is answered.
+    fn lasting(&self) -> bool {
+        true
+    }
     /// With what `run` had, unless the store is away.
     fn answer(self: Box<Self>, away: Option<&Away>);
 }
@@ -75,6 +79,11 @@ impl Take {
 }
 
 impl Task for Take {
+    /// When the machine fails, the lease ends with it, written or not.
+    fn lasting(&self) -> bool {
+        false
+    }
+
     fn run(&mut self, work: &mut Work<'_>) -> rusqlite::Result<()> {
         self.offer = Some(work.take(self.most)?);
         Ok(())
@@ -190,7 +199,8 @@ fn write(shared: &Shared, work: &mut Work<'_>, writes: &mut Vec<Box<dyn Task>>) 
     if writes.is_empty() {
         return;
     }
-    let done = work.transaction(|work| writes.iter_mut().try_for_each(|task| task.run(work)));
+    let lasting = writes.iter().any(|task| task.lasting());
+    let done = work.transaction(lasting, |work| writes.iter_mut().try_for_each(|task| task.run(work)));
     let away = done.err().map(|error| shared.place.away(&error));
     writes.drain(..).for_each(|task| task.answer(away.as_ref()));
     if away.is_none() && work.queued {

@@ -362,18 +362,18 @@ fn a_taker_who_is_gone_leaves_the_jobs_in_the_queue() {
         let store = scene.open();
         let id = submit(&store, "x").await;
         let mut context = Context::from_waker(Waker::noop());
-        for _ in 0..50 {
-            // Asked, and dropped before or after the answer has come.
+        for number in 0..50 {
             let mut taking = pin!(store.take(1));
-            assert!(taking.as_mut().poll(&mut context).is_pending() || true);
+            if let Poll::Ready(taken) = taking.as_mut().poll(&mut context) {
+                let held = taken.unwrap().into_iter().map(|taken| (taken.hold, End::Returned)).collect();
+                store.end(held).await.unwrap();
+            } else if number % 2 == 0 {
+                // Dropped when the answer has come; otherwise mostly before.
+                store.renew(Vec::new()).await.unwrap();
+            }
         }
-        assert_eq!(take_until(&store).await, Hold { id, attempt: 1 });
+        assert_eq!(store.take(1).await.unwrap()[0].hold, Hold { id, attempt: 1 });
     });
-}
-
-/// `take`, on which the one before may still be being undone.
-async fn take_until(store: &Sqlite) -> Hold {
-    store.take(1).await.unwrap()[0].hold
 }
 
 #[test]
@@ -443,7 +443,7 @@ fn no_statement_goes_through_all_jobs() {
         };
         assert!(!plan.iter().any(bad), "{statement}: {plan:?}");
         if statement == sql::LIST_OF {
-            assert!(plan.iter().any(|step| step.contains("(status=? AND (due,rowid)<(?,?))")), "{plan:?}");
+            assert!(plan.iter().any(|step| step.contains("(status=? AND due=? AND rowid<?)")), "{plan:?}");
         }
     }
 }

@@ -26,6 +26,8 @@ pub struct Work<'c> {
     clock: Clock,
     /// Before this time of the steady clock no jobs are forgotten.
     forget: i64,
+    /// Whether a commit waits for the disk.
+    flushes: bool,
     /// There are more jobs queued than before.
     pub queued: bool,
 }
@@ -38,7 +40,7 @@ pub struct Offer {
 
 impl<'c> Work<'c> {
     pub fn new(connection: &'c Connection, limits: Limits, clock: Clock) -> Work<'c> {
-        Work { connection, statements: Vec::new(), limits, clock, forget: 0, queued: false }
+        Work { connection, statements: Vec::new(), limits, clock, forget: 0, flushes: true, queued: false }
     }
 
     /// The statement, which is compiled once.
@@ -62,12 +64,17 @@ impl<'c> Work<'c> {
         (self.clock)()
     }
 
-    /// All of `writes` or none.
+    /// All of `writes` or none. `lasting` ones are on the disk afterwards; others only outlive this process.
     pub fn transaction(
         &mut self,
+        lasting: bool,
         writes: impl FnOnce(&mut Self) -> rusqlite::Result<()>,
     ) -> rusqlite::Result<()> {
         self.queued = false;
+        if lasting != self.flushes {
+            self.on(if lasting { sql::FLUSH } else { sql::NO_FLUSH })?.execute([])?;
+            self.flushes = lasting;
+        }
         self.run("BEGIN IMMEDIATE", [])?;
         let done = writes(self).and_then(|()| self.run("COMMIT", []));
         if done.is_err() && !self.connection.is_autocommit() {
