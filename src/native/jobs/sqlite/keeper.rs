@@ -34,6 +34,9 @@ pub trait Task: Send {
     fn answer(self: Box<Self>, away: Option<&Away>);
 }
 
+/// What comes of a task, for whom it is.
+type Answer<T> = oneshot::Receiver<Result<T, Away>>;
+
 /// A task for most uses.
 pub struct Ask<T, F> {
     run: F,
@@ -42,7 +45,7 @@ pub struct Ask<T, F> {
 }
 
 impl<T, F: FnMut(&mut Work<'_>) -> rusqlite::Result<T>> Ask<T, F> {
-    pub fn new(run: F) -> (Box<Ask<T, F>>, oneshot::Receiver<Result<T, Away>>) {
+    pub fn new(run: F) -> (Box<Ask<T, F>>, Answer<T>) {
         let (answer, receiver) = oneshot::channel();
         (Box::new(Ask { run, result: None, answer }), receiver)
     }
@@ -66,13 +69,13 @@ pub struct Take {
     most: usize,
     offer: Option<Offer>,
     home: Sender<Op>,
-    answer: oneshot::Sender<Offered>,
+    answer: oneshot::Sender<Result<Offered, Away>>,
 }
 
-type Offered = Result<(Claimed, Option<Duration>), Away>;
+type Offered = (Claimed, Option<Duration>);
 
 impl Take {
-    pub fn new(most: usize, home: Sender<Op>) -> (Box<Take>, oneshot::Receiver<Offered>) {
+    pub fn new(most: usize, home: Sender<Op>) -> (Box<Take>, Answer<Offered>) {
         let (answer, receiver) = oneshot::channel();
         (Box::new(Take { most, offer: None, home, answer }), receiver)
     }
