@@ -26,6 +26,8 @@ pub struct Work<'c> {
     clock: Clock,
     /// Before this time of the steady clock no jobs are forgotten.
     forget: i64,
+    /// There is a log ahead: without it, what was not flushed could spoil the file.
+    ahead: bool,
     /// Whether a commit waits for the disk.
     flushes: bool,
     /// There are more jobs queued than before.
@@ -40,7 +42,10 @@ pub struct Offer {
 
 impl<'c> Work<'c> {
     pub fn new(connection: &'c Connection, limits: Limits, clock: Clock) -> Work<'c> {
-        Work { connection, statements: Vec::new(), limits, clock, forget: 0, flushes: true, queued: false }
+        let mode = connection.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0));
+        let ahead = mode.is_ok_and(|mode| mode == "wal");
+        let statements = Vec::new();
+        Work { connection, statements, limits, clock, forget: 0, ahead, flushes: true, queued: false }
     }
 
     /// The statement, which is compiled once.
@@ -71,8 +76,8 @@ impl<'c> Work<'c> {
         writes: impl FnOnce(&mut Self) -> rusqlite::Result<()>,
     ) -> rusqlite::Result<()> {
         self.queued = false;
-        if lasting != self.flushes {
-            self.on(if lasting { sql::FLUSH } else { sql::NO_FLUSH })?.execute([])?;
+        if self.ahead && lasting != self.flushes {
+            self.run(if lasting { sql::FLUSH } else { sql::NO_FLUSH }, [])?;
             self.flushes = lasting;
         }
         self.run("BEGIN IMMEDIATE", [])?;
