@@ -107,15 +107,19 @@ fn a_taker_waits_for_the_jobs_of_this_process_and_of_others() {
     run(async {
         let (one, other) = (scene.open(), scene.open());
         for store in [&one, &other, &one, &other] {
-            let ((), taken) = tokio::join!(
-                async {
-                    // The taker waits by then, or comes later: both must do.
-                    tokio::task::yield_now().await;
-                    submit(store, "x").await;
-                },
-                one.take(1)
-            );
-            assert_eq!(taken.unwrap().len(), 1);
+            let mut taking = pin!(one.take(1));
+            let looked = async {
+                // What is asked later is answered later: by the second time it has found nothing.
+                one.renew(Vec::new()).await.unwrap();
+                one.renew(Vec::new()).await.unwrap();
+            };
+            tokio::select! {
+                biased;
+                taken = &mut taking => panic!("{taken:?}"),
+                () = looked => {}
+            }
+            submit(store, "x").await;
+            assert_eq!(taking.await.unwrap().len(), 1);
         }
     });
 }
