@@ -112,7 +112,7 @@ fn what_waits_and_what_was_begun_survives_a_kill() {
 fn a_stop_gives_back_what_it_cannot_finish() {
     let data = Data::new("stop");
     let mut server = data.serve(&["--shutdown-timeout", "50ms"]);
-    let long = submit(&server, &json!({"text": "1h", "kind": "sleep"}));
+    let long = submit(&server, &json!({"text": "60m", "kind": "sleep"}));
     until(&server, &long, "processing");
     server.terminate();
     assert_eq!(server.exit_code(), Some(1));

@@ -49,6 +49,10 @@ END;
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 ";
 
+/// Whether what is committed from here on is on the disk by then; with a log ahead neither can spoil the file.
+pub const FLUSH: &str = "PRAGMA synchronous = FULL";
+pub const NO_FLUSH: &str = "PRAGMA synchronous = NORMAL";
+
 /// Stores a job, unless its key is taken or so many (?6) are queued: then nothing is changed.
 /// ?1 id, ?2 kind, ?3 text, ?4 key, ?5 now.
 pub const SUBMIT: &str = "
@@ -68,10 +72,15 @@ pub const LIST: &str = "
 SELECT 0, arrival, id, kind, status, attempts, created, started, finished, error FROM job
 WHERE arrival < ?1 ORDER BY arrival DESC LIMIT ?2";
 
-/// The same for one status (?1), from before (?2, ?3), at most ?4.
+/// The same for one status (?1), from before (?2, ?3), at most ?4. Two halves, because those that are due at the same
+/// time are many, and one comparison of pairs would go through all of them.
 pub const LIST_OF: &str = "
 SELECT due, arrival, id, kind, status, attempts, created, started, finished, error FROM job
-WHERE status = ?1 AND (due, arrival) < (?2, ?3) ORDER BY due DESC, arrival DESC LIMIT ?4";
+WHERE status = ?1 AND due = ?2 AND arrival < ?3
+UNION ALL
+SELECT due, arrival, id, kind, status, attempts, created, started, finished, error FROM job
+WHERE status = ?1 AND due < ?2
+ORDER BY due DESC, arrival DESC LIMIT ?4";
 
 /// Deletes a job (?1) that is queued or failed.
 pub const CANCEL: &str = "DELETE FROM job WHERE id = ?1 AND status IN (0, 3)";

@@ -26,9 +26,16 @@ pub enum Op {
 /// Something to be done, and somebody who waits for it.
 pub trait Task: Send {
     fn run(&mut self, work: &mut Work<'_>) -> rusqlite::Result<()>;
+    /// Whether what it did must be on the disk before it is answered.
+    fn lasting(&self) -> bool {
+        true
+    }
     /// With what `run` had, unless the store is away.
     fn answer(self: Box<Self>, away: Option<&Away>);
 }
+
+/// What comes of a task, for whom it is.
+type Answer<T> = oneshot::Receiver<Result<T, Away>>;
 
 /// A task for most uses.
 pub struct Ask<T, F> {
@@ -38,7 +45,7 @@ pub struct Ask<T, F> {
 }
 
 impl<T, F: FnMut(&mut Work<'_>) -> rusqlite::Result<T>> Ask<T, F> {
-    pub fn new(run: F) -> (Box<Ask<T, F>>, oneshot::Receiver<Result<T, Away>>) {
+    pub fn new(run: F) -> (Box<Ask<T, F>>, Answer<T>) {
         let (answer, receiver) = oneshot::channel();
         (Box::new(Ask { run, result: None, answer }), receiver)
     }
@@ -62,19 +69,24 @@ pub struct Take {
     most: usize,
     offer: Option<Offer>,
     home: Sender<Op>,
-    answer: oneshot::Sender<Offered>,
+    answer: oneshot::Sender<Result<Offered, Away>>,
 }
 
-type Offered = Result<(Claimed, Option<Duration>), Away>;
+type Offered = (Claimed, Option<Duration>);
 
 impl Take {
-    pub fn new(most: usize, home: Sender<Op>) -> (Box<Take>, oneshot::Receiver<Offered>) {
+    pub fn new(most: usize, home: Sender<Op>) -> (Box<Take>, Answer<Offered>) {
         let (answer, receiver) = oneshot::channel();
         (Box::new(Take { most, offer: None, home, answer }), receiver)
     }
 }
 
 impl Task for Take {
+    /// When the machine fails, the lease ends with it, written or not.
+    fn lasting(&self) -> bool {
+        false
+    }
+
     fn run(&mut self, work: &mut Work<'_>) -> rusqlite::Result<()> {
         self.offer = Some(work.take(self.most)?);
         Ok(())
@@ -190,7 +202,8 @@ fn write(shared: &Shared, work: &mut Work<'_>, writes: &mut Vec<Box<dyn Task>>) 
     if writes.is_empty() {
         return;
     }
-    let done = work.transaction(|work| writes.iter_mut().try_for_each(|task| task.run(work)));
+    let lasting = writes.iter().any(|task| task.lasting());
+    let done = work.transaction(lasting, |work| writes.iter_mut().try_for_each(|task| task.run(work)));
     let away = done.err().map(|error| shared.place.away(&error));
     writes.drain(..).for_each(|task| task.answer(away.as_ref()));
     if away.is_none() && work.queued {

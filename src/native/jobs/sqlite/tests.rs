@@ -1,15 +1,14 @@
 //! Two handles of one file are to each other what two processes are.
 
 use std::future::Future;
-use std::pin::pin;
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
-use std::task::{Context, Poll, Waker};
 use std::{env, fs, process};
 
 use super::*;
 use crate::jobs::{GIVEN_UP, Kind, MOST_ATTEMPTS, Status, sql};
 
-mod concerning_files;
+mod files;
+mod leases;
 
 const LEASE: Duration = Duration::from_secs(30);
 const KEEP: Duration = Duration::from_secs(600);
@@ -131,81 +130,6 @@ fn jobs_are_taken_in_the_order_in_which_they_came_also_those_that_come_back() {
         let second = take(&store).await;
         assert_eq!(second.iter().map(|hold| hold.id).collect::<Vec<_>>(), [ids[0], ids[2], ids[3]]);
         assert!(second.iter().all(|hold| hold.attempt == 1), "{second:?}");
-    });
-}
-
-#[test]
-fn whoever_lost_a_lease_cannot_end_the_job() {
-    let scene = Scene::new("fence");
-    run(async {
-        let (one, other) = (scene.open(), scene.open());
-        let id = submit(&one, "x").await;
-        let [first] = take(&one).await[..] else { panic!() };
-        scene.later(LEASE - Duration::from_millis(1));
-        assert_eq!(take(&other).await, []);
-        scene.later(Duration::from_millis(1));
-        let [second] = take(&other).await[..] else { panic!() };
-        assert_eq!((second.id, second.attempt), (id, 2));
-        for end in [End::Done("1".into()), End::Failed("no".into()), End::Returned] {
-            assert_eq!(one.end(vec![(first, end)]).await, Ok(0));
-        }
-        assert_eq!(one.renew(vec![first]).await, Ok(()));
-        assert_eq!(other.end(done(&second)).await, Ok(1));
-        assert_eq!(other.end(done(&second)).await, Ok(0), "it has ended already");
-        assert_eq!(one.end(done(&first)).await, Ok(0));
-        assert_eq!(one.get(id).await.unwrap().unwrap().result.as_deref(), Some("\"X\""));
-    });
-}
-
-#[test]
-fn a_lease_is_kept_by_renewing_it_whatever_is_done_to_the_time_of_day() {
-    let scene = Scene::new("renew");
-    run(async {
-        let (one, other) = (scene.open(), scene.open());
-        submit(&one, "x").await;
-        let held = take(&one).await;
-        scene.later(LEASE * 2 / 3);
-        one.renew(held.clone()).await.unwrap();
-        scene.later(LEASE * 2 / 3);
-        scene.wall.fetch_add(1_000_000_000, SeqCst);
-        assert_eq!(take(&other).await, []);
-        scene.wall.fetch_sub(9_000_000_000, SeqCst);
-        scene.later(LEASE / 3);
-        assert_eq!(take(&other).await.len(), 1);
-    });
-}
-
-#[test]
-fn what_no_worker_ends_is_given_up() {
-    let scene = Scene::new("dead");
-    run(async {
-        let store = scene.open();
-        let id = submit(&store, "x").await;
-        for attempt in 1..=MOST_ATTEMPTS {
-            assert_eq!(take(&store).await, [Hold { id, attempt }]);
-            scene.later(LEASE);
-        }
-        assert_eq!(take(&store).await, []);
-        let job = store.get(id).await.unwrap().unwrap();
-        assert_eq!((job.status, job.error.as_deref()), (Status::Failed, Some(GIVEN_UP)));
-        assert!(job.finished.is_some());
-        scene.later(KEEP * 1000);
-        assert_eq!(take(&store).await, []);
-        assert_eq!(store.cancel(id).await, Ok(Cancelled::Gone), "it is kept until somebody deletes it");
-    });
-}
-
-#[test]
-fn a_machine_that_started_anew_has_no_leases() {
-    let scene = Scene::new("boot");
-    run(async {
-        let one = scene.open();
-        let id = submit(&one, "x").await;
-        take(&one).await;
-        assert_eq!(take(&scene.open()).await, [], "the same machine");
-        let connection = Connection::open(scene.file()).unwrap();
-        connection.execute("UPDATE meta SET value = 'another' WHERE name = 'boot'", []).unwrap();
-        assert_eq!(take(&scene.open()).await, [Hold { id, attempt: 2 }]);
     });
 }
 
@@ -356,27 +280,6 @@ fn a_list_is_read_page_by_page() {
 }
 
 #[test]
-fn a_taker_who_is_gone_leaves_the_jobs_in_the_queue() {
-    let scene = Scene::new("gone");
-    run(async {
-        let store = scene.open();
-        let id = submit(&store, "x").await;
-        let mut context = Context::from_waker(Waker::noop());
-        for _ in 0..50 {
-            // Asked, and dropped before or after the answer has come.
-            let mut taking = pin!(store.take(1));
-            assert!(taking.as_mut().poll(&mut context).is_pending() || true);
-        }
-        assert_eq!(take_until(&store).await, Hold { id, attempt: 1 });
-    });
-}
-
-/// `take`, on which the one before may still be being undone.
-async fn take_until(store: &Sqlite) -> Hold {
-    store.take(1).await.unwrap()[0].hold
-}
-
-#[test]
 fn memory_is_a_store_too() {
     let scene = Scene::new("memory");
     run(async {
@@ -391,25 +294,6 @@ fn memory_is_a_store_too() {
 }
 
 /// None of the handles looks again by itself.
-#[test]
-fn a_taker_waits_for_the_jobs_of_this_process_and_of_others() {
-    let scene = Scene::new("wait");
-    run(async {
-        let (one, other) = (scene.open(), scene.open());
-        for store in [&one, &other, &one, &other] {
-            let ((), taken) = tokio::join!(
-                async {
-                    // The taker waits by then, or comes later: both must do.
-                    tokio::task::yield_now().await;
-                    submit(store, "x").await;
-                },
-                one.take(1)
-            );
-            assert_eq!(taken.unwrap().len(), 1);
-        }
-    });
-}
-
 #[test]
 fn no_statement_goes_through_all_jobs() {
     let connection = Connection::open_in_memory().unwrap();
@@ -443,7 +327,7 @@ fn no_statement_goes_through_all_jobs() {
         };
         assert!(!plan.iter().any(bad), "{statement}: {plan:?}");
         if statement == sql::LIST_OF {
-            assert!(plan.iter().any(|step| step.contains("(status=? AND (due,rowid)<(?,?))")), "{plan:?}");
+            assert!(plan.iter().any(|step| step.contains("(status=? AND due=? AND rowid<?)")), "{plan:?}");
         }
     }
 }

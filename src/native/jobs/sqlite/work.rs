@@ -26,6 +26,10 @@ pub struct Work<'c> {
     clock: Clock,
     /// Before this time of the steady clock no jobs are forgotten.
     forget: i64,
+    /// There is a log ahead: without it, what was not flushed could spoil the file.
+    ahead: bool,
+    /// Whether a commit waits for the disk.
+    flushes: bool,
     /// There are more jobs queued than before.
     pub queued: bool,
 }
@@ -38,7 +42,10 @@ pub struct Offer {
 
 impl<'c> Work<'c> {
     pub fn new(connection: &'c Connection, limits: Limits, clock: Clock) -> Work<'c> {
-        Work { connection, statements: Vec::new(), limits, clock, forget: 0, queued: false }
+        let mode = connection.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0));
+        let ahead = mode.is_ok_and(|mode| mode == "wal");
+        let statements = Vec::new();
+        Work { connection, statements, limits, clock, forget: 0, ahead, flushes: true, queued: false }
     }
 
     /// The statement, which is compiled once.
@@ -62,12 +69,17 @@ impl<'c> Work<'c> {
         (self.clock)()
     }
 
-    /// All of `writes` or none.
+    /// All of `writes` or none. `lasting` ones are on the disk afterwards; others only outlive this process.
     pub fn transaction(
         &mut self,
+        lasting: bool,
         writes: impl FnOnce(&mut Self) -> rusqlite::Result<()>,
     ) -> rusqlite::Result<()> {
         self.queued = false;
+        if self.ahead && lasting != self.flushes {
+            self.run(if lasting { sql::FLUSH } else { sql::NO_FLUSH }, [])?;
+            self.flushes = lasting;
+        }
         self.run("BEGIN IMMEDIATE", [])?;
         let done = writes(self).and_then(|()| self.run("COMMIT", []));
         if done.is_err() && !self.connection.is_autocommit() {
