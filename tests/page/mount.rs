@@ -29,11 +29,15 @@ fn pass(client: TcpStream, path: &str, service: SocketAddr) -> io::Result<()> {
         }
         line.clear();
     }
-    let head = head.replacen(&format!(" {path}/"), " /", 1) + "connection: close\r\n\r\n";
     let mut body = vec![0; length];
     client.read_exact(&mut body)?;
+    if !head.contains(&format!(" {path}/")) {
+        return client
+            .get_mut()
+            .write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    }
+    let head = head.replacen(&format!(" {path}/"), " /", 1) + "connection: close\r\n\r\n";
     let mut upstream = TcpStream::connect(service)?;
-    // What is not below the path is not the service's: without the path it asks for what is not there.
     upstream.write_all(&[head.as_bytes(), &body].concat())?;
     io::copy(&mut upstream, client.get_mut())?;
     client.get_ref().shutdown(Shutdown::Both)

@@ -3,6 +3,7 @@
 
 const FIRST_PAUSE = 250; // ms between two looks at a job; each is half as long again as the one before
 const LAST_PAUSE = 5000;
+const PATIENCE = 15000; // ms for an answer
 const PAGE = 10; // jobs at a time in the list
 
 const at = id => document.getElementById(id);
@@ -14,14 +15,14 @@ async function ask(path, method = "GET", body) {
   if (body) headers["content-type"] = "application/json";
   let answer;
   try {
-    answer = await fetch(path, { method, headers, body, cache: "no-store" });
+    answer = await fetch(path, { method, headers, body, cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
   } catch {
     throw new Error("The service cannot be reached.");
   }
-  const told = await answer.json().catch(() => ({}));
-  if (answer.ok) return told;
+  const told = await answer.json().catch(() => null);
+  if (answer.ok && told) return told;
   const after = Number(answer.headers.get("retry-after")) || 0;
-  const detail = told.detail || answer.statusText;
+  const detail = told?.detail || answer.statusText;
   const again = after ? ` (in ${after} s)` : "";
   throw Object.assign(new Error(`${answer.status}: ${detail}${again}`), { status: answer.status, after });
 }
@@ -121,16 +122,13 @@ function watch() {
   at("job").hidden = !id;
   at("trouble").textContent = "";
   for (const [name, row] of rows) row.mark(name === id);
-  if (id) {
-    draw({ job_id: id });
-    // On a phone it is below what was touched.
-    poll().then(() => at("job").scrollIntoView({ block: "nearest" }));
-  }
+  if (id) draw({ job_id: id });
+  // On a phone it is below what was touched.
+  poll().then(() => at("job").scrollIntoView({ block: "nearest" }));
 }
 
 async function poll() {
-  clearTimeout(timer);
-  const mine = ++look;
+  const mine = quiet();
   // Nobody looks: `visibilitychange` goes on.
   if (!watched || watched.ended || document.hidden) return;
   let after = 0;
@@ -138,11 +136,14 @@ async function poll() {
     const job = await ask(`jobs/${watched.id}`);
     if (mine !== look) return;
     if (job.status !== watched.status) pause = FIRST_PAUSE;
-    at("trouble").textContent = "";
+    // What else is told there stays.
+    if (watched.away) at("trouble").textContent = "";
+    watched.away = false;
     draw(job);
   } catch (error) {
     if (mine !== look) return;
     if (error.status === 404) return gone("gone", error.message);
+    watched.away = true;
     say(at("trouble"), error.message);
     after = error.after * 1000 || 0;
   }
@@ -150,12 +151,19 @@ async function poll() {
   pause = Math.min(pause * 1.5, LAST_PAUSE);
 }
 
+// No look is waited for, or taken.
+function quiet() {
+  clearTimeout(timer);
+  return ++look;
+}
+
 function gone(status, why = "") {
-  look++;
+  quiet();
   Object.assign(watched, { status, ended: true });
   tag(at("status"), status);
   at("cancel").hidden = true;
   at("trouble").textContent = why;
+  at("result").textContent = "none";
 }
 
 function draw(job) {
@@ -227,6 +235,7 @@ async function list(cursor) {
 }
 
 async function cancel(id, place) {
+  if (watched?.id === id) quiet();
   const done = await tried(place, () => ask(`jobs/${id}`, "DELETE"));
   if (watched?.id === id) done ? gone("cancelled") : poll();
   if (!done) return;
