@@ -24,35 +24,44 @@ struct Liking {
 
 /// Of the `names` of a thing, most exact first, the first that the client gives says how much it is liked.
 fn liking(headers: &HeaderMap, header: HeaderName, names: &[&str]) -> Liking {
-    let given = |name: &&str| {
-        let values = headers.get_all(&header).iter().filter_map(|value| value.to_str().ok());
-        let ranges = values.flat_map(|value| value.split(','));
-        ranges.filter_map(|range| quality(range, name)).max()
-    };
-    let mut found = names
-        .iter()
-        .enumerate()
-        .filter_map(|(index, name)| Some(Liking { quality: given(name)?, exactness: names.len() - index }));
-    found.next().unwrap_or_default()
-}
-
-/// The quality of a range such as `text/html;q=0.9`, if it is of this name. Other parameters make no difference.
-fn quality(range: &str, name: &str) -> Option<u16> {
-    let mut parts = range.split(';').map(str::trim);
-    if !parts.next()?.eq_ignore_ascii_case(name) {
-        return None;
+    let mut found = Liking::default();
+    // Bytes, and one pass: the smallest build has this too, and what texts and floats take is kilobytes of code.
+    for value in headers.get_all(header) {
+        for range in value.as_bytes().split(|byte| *byte == b',') {
+            let mut parts = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+            let name = parts.next().unwrap_or_default();
+            let Some(index) = names.iter().position(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+            else {
+                continue;
+            };
+            // The most exact name decides; parameters other than the quality make no difference.
+            let liking = Liking { quality: quality(parts), exactness: names.len() - index };
+            if (liking.exactness, liking.quality) > (found.exactness, found.quality) {
+                found = liking;
+            }
+        }
     }
-    let given = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
-    // One that cannot be read counts as a no: the default is better than a guess.
-    Some(given.map_or(1000, |given| thousandths(given).unwrap_or(0)))
+    found
 }
 
-/// Three digits are all that may be given, and none are needed. (To parse a float takes kilobytes of code.)
-fn thousandths(number: &str) -> Option<u16> {
-    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
-    let whole: u16 = whole.parse().ok().filter(|whole| *whole <= 1)?;
-    let part: u16 = format!("{part:0<3.3}").parse().ok()?;
-    Some((whole * 1000 + part).min(1000))
+/// Of parameters such as `q=0.9`. One that cannot be read counts as a no: the default is better than a guess.
+fn quality<'a>(mut parameters: impl Iterator<Item = &'a [u8]>) -> u16 {
+    let given = parameters.find_map(|part| part.strip_prefix(b"q=").or(part.strip_prefix(b"Q=")));
+    given.map_or(1000, |given| thousandths(given).unwrap_or(0))
+}
+
+/// Three digits are all that may be given, and none are needed.
+fn thousandths(number: &[u8]) -> Option<u16> {
+    let (whole, part) = match number {
+        [whole @ b'0'..=b'1'] => (whole, &[][..]),
+        [whole @ b'0'..=b'1', b'.', part @ ..] => (whole, part),
+        _ => return None,
+    };
+    let mut sum = u16::from(whole - b'0') * 1000;
+    for (digit, unit) in part.iter().zip([100, 10, 1]) {
+        sum += digit.is_ascii_digit().then(|| u16::from(digit - b'0') * unit)?;
+    }
+    Some(sum.min(1000))
 }
 
 #[cfg(test)]
