@@ -1,5 +1,6 @@
 //! One file per workload; a handler takes what it needs of the request and answers a reply.
 
+#[cfg(feature = "jobs")]
 mod accept;
 #[cfg(feature = "analyze")]
 pub mod analyze;
@@ -15,12 +16,10 @@ pub mod jobs;
 #[path = "left_out/jobs.rs"]
 pub mod jobs;
 pub mod metrics;
-pub mod page;
 #[cfg(feature = "jobs")]
-#[path = "page/files.rs"]
-mod page_files;
+pub mod page;
 #[cfg(not(feature = "jobs"))]
-#[path = "left_out/page_files.rs"]
-mod page_files;
+#[path = "left_out/page.rs"]
+pub mod page;
 pub mod probe;
 pub mod welcome;

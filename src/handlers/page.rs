@@ -1,13 +1,14 @@
 //! The page at `/` for browsers: submits jobs and watches them. Where there are no jobs, a page that says why.
 
+mod files;
+
 use bytes::Bytes;
 use http::header::{self, HeaderName};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 
+use self::files::{File, HTML, SCRIPT, STYLE};
 use super::accept;
-use super::page_files::{File, HTML, SCRIPT, STYLE};
-use crate::handlers::jobs;
 use crate::host::Host;
 use crate::problem::Problem;
 use crate::reply::Reply;
@@ -21,7 +22,11 @@ const PAGE_TYPE: &str = "text/html; charset=utf-8";
 /// What is shown instead; `{why}` is the problem's detail.
 const NO_JOBS: &str = include_str!("page/no_jobs.html");
 
-pub fn page(head: &Parts, host: &impl Host) -> Reply {
+/// The page, for who would rather have it than JSON.
+pub fn page(head: &Parts, host: &impl Host) -> Option<Reply> {
+    if !accept::html(&head.headers) {
+        return None;
+    }
     let reply = match there(host) {
         Ok(()) => file(PAGE_TYPE, &HTML, &head.headers),
         Err(problem) => Reply::new(PAGE_TYPE, NO_JOBS.replace("{why}", &problem.detail())),
@@ -29,7 +34,7 @@ pub fn page(head: &Parts, host: &impl Host) -> Reply {
     let policy = (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     // What is typed stays here; so does the address, whose fragment names a job.
     let referrer = (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    guarded(reply, [policy, referrer])
+    Some(guarded(reply, [policy, referrer]))
 }
 
 pub fn style(head: &Parts, host: &impl Host) -> Result<Reply, Problem> {
@@ -44,9 +49,6 @@ pub fn script(head: &Parts, host: &impl Host) -> Result<Reply, Problem> {
 
 /// Without jobs there is nothing for the page to do.
 fn there(host: &impl Host) -> Result<(), Problem> {
-    if !jobs::BUILT {
-        return Err(Problem::LeftOut("jobs"));
-    }
     host.jobs().map(drop).ok_or(Problem::NoStore("jobs"))
 }
 

@@ -5,7 +5,6 @@ use http::header::VARY;
 use http::request::Parts;
 use serde::Serialize;
 
-use super::accept;
 use crate::handlers::{analyze, jobs, page};
 use crate::host::Host;
 use crate::reply::Reply;
@@ -27,7 +26,7 @@ fn offered(route: &Route, host: &impl Host) -> bool {
 }
 
 pub fn welcome(head: &Parts, host: &impl Host) -> Reply {
-    let mut reply = if accept::html(&head.headers) { page::page(head, host) } else { json(host) };
+    let mut reply = page::page(head, host).unwrap_or_else(|| json(host));
     reply.headers.push((VARY, HeaderValue::from_static("accept")));
     reply
 }
