@@ -79,7 +79,7 @@ impl Server {
 
     /// CPU time used so far.
     pub fn cpu(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.pid())).expect("it runs");
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.pid())).expect("it runs");
         let (_, rest) = stat.rsplit_once(") ").expect("proc(5)");
         let ticks: u64 =
             rest.split(' ').skip(11).take(2).map(|field| field.parse::<u64>().expect("a number")).sum();
@@ -258,7 +258,7 @@ pub fn dist(name: &str) -> PathBuf {
 pub fn component_imports(name: &str) -> Vec<String> {
     use wasmparser::{Parser, Payload};
 
-    let wasm = std::fs::read(dist(name)).expect("it can be read");
+    let wasm = fs::read(dist(name)).expect("it can be read");
     let (mut imports, mut depth) = (Vec::new(), 0);
     for payload in Parser::new(0).parse_all(&wasm) {
         match payload.expect("a valid component") {
