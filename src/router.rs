@@ -4,12 +4,15 @@ use http::Method;
 
 /// One line of the table.
 pub struct Route {
-    /// The template, which is also the metrics label. It may end in a placeholder such as `{id}`.
+    /// The template, which is also the metrics label. It may end in [`PLACEHOLDER`].
     pub path: &'static str,
     /// Methods besides HEAD, which is served wherever GET is.
     pub methods: &'static [Verb],
     pub action: Action,
 }
+
+/// Stands for one segment of a path.
+const PLACEHOLDER: &str = "{id}";
 
 /// What a route does; `service` maps it to a handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,12 +153,9 @@ impl Target {
 
 impl Route {
     fn matches(&self, path: &str) -> bool {
-        match self.path.split_once('{') {
-            None => self.path == path,
-            Some((stem, _)) => {
-                path.strip_prefix(stem).is_some_and(|last| !last.is_empty() && !last.contains('/'))
-            }
-        }
+        // Nearly all have none, which a look at their last byte tells: every request comes by here.
+        let Some(stem) = self.path.strip_suffix(PLACEHOLDER) else { return self.path == path };
+        path.strip_prefix(stem).is_some_and(|last| !last.is_empty() && !last.as_bytes().contains(&b'/'))
     }
 
     pub fn accepts(&self, verb: Verb) -> bool {
