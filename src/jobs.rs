@@ -7,6 +7,7 @@
 mod kind;
 mod nowhere;
 pub mod redis;
+pub mod sql;
 
 use std::fmt;
 use std::future::{Future, ready};

@@ -85,7 +85,8 @@ impl Problem {
         }
     }
 
-    fn detail(&self) -> String {
+    /// What went wrong, for the client: plain words.
+    pub fn detail(&self) -> String {
         match self {
             Problem::Malformed => "the request is not well-formed HTTP/1.1".into(),
             Problem::NotFound => "no resource has this path; GET / lists what there is".into(),

@@ -4,17 +4,22 @@ use http::Method;
 
 /// One line of the table.
 pub struct Route {
-    /// The template, which is also the metrics label. It may end in a placeholder such as `{id}`.
+    /// The template, which is also the metrics label. It may end in [`PLACEHOLDER`].
     pub path: &'static str,
     /// Methods besides HEAD, which is served wherever GET is.
     pub methods: &'static [Verb],
     pub action: Action,
 }
 
+/// Stands for one segment of a path.
+const PLACEHOLDER: &str = "{id}";
+
 /// What a route does; `service` maps it to a handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     Welcome,
+    Style,
+    Script,
     Light,
     Heavy,
     Slow,
@@ -34,6 +39,9 @@ pub const ANALYZE: &[Action] = &[Action::Analyze, Action::AnalyzeBatch];
 /// What belongs to workload *jobs*.
 pub const JOBS: &[Action] = &[Action::Jobs, Action::Job];
 
+/// What the page at `/` is made of; nobody asks for it by hand.
+pub const PAGE: &[Action] = &[Action::Style, Action::Script];
+
 const fn get(path: &'static str, action: Action) -> Route {
     Route { path, methods: &[Verb::Get], action }
 }
@@ -51,6 +59,8 @@ pub static ROUTES: &[Route] = &[
     Route { path: "/jobs", methods: &[Verb::Get, Verb::Post], action: Action::Jobs },
     Route { path: "/jobs/{id}", methods: &[Verb::Get, Verb::Delete], action: Action::Job },
     get("/", Action::Welcome),
+    get("/page.css", Action::Style),
+    get("/page.js", Action::Script),
     get("/livez", Action::Live),
     get("/readyz", Action::Ready),
     get("/healthz", Action::Health),
@@ -143,12 +153,9 @@ impl Target {
 
 impl Route {
     fn matches(&self, path: &str) -> bool {
-        match self.path.split_once('{') {
-            None => self.path == path,
-            Some((stem, _)) => {
-                path.strip_prefix(stem).is_some_and(|last| !last.is_empty() && !last.contains('/'))
-            }
-        }
+        // Nearly all have none, which a look at their last byte tells: every request comes by here.
+        let Some(stem) = self.path.strip_suffix(PLACEHOLDER) else { return self.path == path };
+        path.strip_prefix(stem).is_some_and(|last| !last.is_empty() && !last.as_bytes().contains(&b'/'))
     }
 
     pub fn accepts(&self, verb: Verb) -> bool {

@@ -240,6 +240,7 @@ fn a_url_that_is_none_is_not_shown() {
 
 /// By the certificates of `SSL_CERT_FILE`, and by no others.
 #[test]
+#[cfg_attr(not(feature = "tls"), ignore = "needs feature tls")]
 fn jobs_go_over_tls() {
     let Some(made) = certificates() else { return };
     let file = |name: &str| made.join(name).to_str().unwrap().to_owned();

@@ -2,19 +2,22 @@
 //!
 //! Of every word its parts of three to five letters (with its ends), itself, itself in the language so far, and its
 //! pair with the word before; of words with a class (insult, group of people, negation, ...) their class, and its pairs
-//! and triples with the classes before it in the sentence. A feature counts once in a block of some sentences.
+//! and triples with the classes before it in the clause. A feature counts once in a block: a clause, which ends with the
+//! sentence or before a `but`.
 
 use std::ops::Range;
 
 use crate::Language;
 use crate::scan::{Word, Words, scan};
-use crate::spell;
-use crate::weights::{CHARS, CLASSES, Class, Entry, Lexicon, NO_CLASS, Section, WORDS, mix, word_hash};
+use crate::seen::Seen;
+use crate::weights::{
+    CHARS, CLASSES, COUNTER, Class, Entry, Lexicon, NO_CLASS, SAY, Section, TURN, WORDS, mix, word_hash,
+};
+use crate::{joined, spell};
 
-/// A block of text ends with the word that reaches as many letters, or with a sentence from so many on. The verdict is
-/// that of the worst block or pair of neighbours, so that an attack does not drown in a long text.
+/// A block of text ends with its clause, or with the word that reaches as many letters. The verdict is that of the worst
+/// block or pair of neighbours: what is harmless beside an attack takes nothing from it.
 const BLOCK: usize = 160;
-const SHORT_BLOCK: usize = 48;
 
 /// Which table, and which kind of feature there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,21 +45,35 @@ pub enum Kind {
     Chars,
 }
 
+/// What a feature counts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Its block, and the pair with the block before.
+    New,
+    /// Its block alone: the block before has it too, so the pair does already.
+    Again,
+    /// The block before, which it answers.
+    Reply,
+}
+
 /// One feature of a text.
 #[derive(Clone, Debug)]
 pub struct Feature {
     pub family: Family,
     /// Place in the table of the family's section.
     pub index: usize,
+    /// The block in which it stands.
     pub block: usize,
+    pub scope: Scope,
     /// Where it stands in the text.
     pub bytes: Range<usize>,
 }
 
 /// Takes features in the order of the text.
 pub(crate) trait Sink {
-    fn feature(&mut self, family: Family, index: usize, from: usize, to: usize);
-    fn block(&mut self);
+    fn feature(&mut self, family: Family, index: usize, scope: Scope, from: usize, to: usize);
+    /// A block ends that is in this language.
+    fn block(&mut self, language: Option<Language>);
 }
 
 /// Every feature of `text`, and the evidence for a language.
@@ -72,11 +89,11 @@ struct Collect {
 }
 
 impl Sink for Collect {
-    fn feature(&mut self, family: Family, index: usize, from: usize, to: usize) {
-        self.features.push(Feature { family, index, block: self.block, bytes: from..to });
+    fn feature(&mut self, family: Family, index: usize, scope: Scope, from: usize, to: usize) {
+        self.features.push(Feature { family, index, block: self.block, scope, bytes: from..to });
     }
 
-    fn block(&mut self) {
+    fn block(&mut self, _: Option<Language>) {
         self.block += 1;
     }
 }
@@ -86,13 +103,15 @@ pub(crate) fn extract(text: &str, lexicon: Lexicon<'_>, sink: &mut impl Sink) ->
     let mut state = State {
         lexicon,
         sink,
-        seen: Seen { slots: [0; SEEN], filled: 0 },
+        seen: [Seen::new(), Seen::new()],
+        this: 0,
         letters: 0,
         before: None,
         classes: [Known::default(); REACH],
         position: 0,
         quoted: false,
-        sentence_ended: false,
+        quotes: [false; 2],
+        clause_ended: false,
         recent: [0; 2],
         english: 0,
         french: 0,
@@ -100,6 +119,8 @@ pub(crate) fn extract(text: &str, lexicon: Lexicon<'_>, sink: &mut impl Sink) ->
         unknown: 0,
     };
     scan(text, &mut state);
+    let last = state.block_language();
+    state.sink.block(last);
     state.language()
 }
 
@@ -125,19 +146,23 @@ struct Before {
 struct State<'s, 'm, S> {
     lexicon: Lexicon<'m>,
     sink: &'s mut S,
-    seen: Seen,
+    /// What this block and the one before have shown; `this` is the place of this one's.
+    seen: [Seen; 2],
+    this: usize,
     /// Letters in this block.
     letters: usize,
-    /// The word before in this sentence.
+    /// The word before in this clause.
     before: Option<Before>,
     /// The last words of a class, latest first.
     classes: [Known; REACH],
     /// Words so far.
     position: usize,
     quoted: bool,
+    /// Whether there is a quotation in this block, and in the one before.
+    quotes: [bool; 2],
     /// Nothing came since.
-    sentence_ended: bool,
-    /// English and French words, those of earlier blocks less.
+    clause_ended: bool,
+    /// English and French words of this block, and one for the language of the block before.
     recent: [u32; 2],
     english: u32,
     french: u32,
@@ -152,16 +177,17 @@ impl<S: Sink> Words for State<'_, '_, S> {
             return self.number();
         }
         match entry {
-            None => match spell::parts(word, &self.lexicon) {
-                Some((parts, count)) => {
-                    for (from, to) in parts.iter().take(count) {
-                        let part = word.part((*from).into(), (*to).into());
-                        self.spelled(&part, self.lexicon.find(word_hash(part.codes())));
-                    }
-                }
+            None => match joined::parts(word, &self.lexicon) {
+                Some((parts, count)) => self.joined(word, &parts[..count]),
                 None => self.spelled(word, None),
             },
             known => self.spelled(word, known),
+        }
+    }
+
+    fn name(&mut self, word: &mut Word) {
+        if let Some((parts, count)) = joined::attack(word, &self.lexicon) {
+            self.joined(word, &parts[..count]);
         }
     }
 
@@ -175,12 +201,11 @@ impl<S: Sink> Words for State<'_, '_, S> {
 
     fn quote(&mut self) {
         self.quoted = !self.quoted;
+        self.quotes[0] = true;
     }
 
     fn sentence(&mut self) {
-        self.before = None;
-        self.classes = [Known::default(); REACH];
-        self.sentence_ended = true;
+        self.end_clause();
     }
 }
 
@@ -191,12 +216,37 @@ impl<S: Sink> State<'_, '_, S> {
         self.position += 1;
     }
 
+    fn end_clause(&mut self) {
+        self.before = None;
+        self.classes = [Known::default(); REACH];
+        self.clause_ended = true;
+    }
+
+    fn end_block(&mut self) {
+        let language = self.block_language();
+        self.sink.block(language);
+        self.letters = 0;
+        // What is said in one language stays a hint for the next clause, no more.
+        self.recent = [language == Some(Language::En), language == Some(Language::Fr)].map(u32::from);
+        self.this = 1 - self.this;
+        self.seen[self.this] = Seen::new();
+        self.quotes = [self.quoted, self.quotes[0]];
+    }
+
+    fn joined(&mut self, word: &Word, parts: &[(u8, u8)]) {
+        for (from, to) in parts {
+            let part = word.part((*from).into(), (*to).into());
+            self.spelled(&part, self.lexicon.find(word_hash(part.codes())));
+        }
+    }
+
     fn spelled(&mut self, word: &Word, entry: Option<Entry>) {
-        if self.letters >= BLOCK || self.letters >= SHORT_BLOCK && self.sentence_ended {
-            self.letters = 0;
-            self.recent = self.recent.map(|words| words / 8);
-            self.seen = Seen { slots: [0; SEEN], filled: 0 };
-            self.sink.block();
+        let turns = entry.is_some_and(|entry| entry.class == TURN);
+        if turns {
+            self.end_clause();
+        }
+        if self.letters >= BLOCK || self.letters > 0 && self.clause_ended {
+            self.end_block();
         }
         let codes = word.codes();
         let (from, to) = word.span(0, codes.len());
@@ -205,38 +255,50 @@ impl<S: Sink> State<'_, '_, S> {
         let Entry { class, languages } = entry.unwrap_or_default();
         // `sale` in English and `retard` in French are other words.
         let foreign = matches!((languages, self.so_far()), (1, 2) | (2, 1));
-        let class = if foreign { NO_CLASS } else { class };
-        if self.emit(Family::Word, hash, from, to) {
+        let class = if foreign || turns { NO_CLASS } else { class };
+        if let Some(scope) = self.emit(Family::Word, hash, from, to) {
             let language = self.so_far();
             self.emit(Family::Word, mix(hash ^ (language + 1).wrapping_mul(0x9E37_79B9)), from, to);
             // Function words have nothing inside.
             if class != NO_CLASS || languages == 0 {
-                self.inside(word);
+                self.inside(word, scope);
             }
         }
-        // A word said twice is no pair.
-        if let Some(before) = self.before.as_ref().filter(|before| before.hash != hash) {
-            let Before { hash: other, class: above, from } = *before;
-            self.emit(Family::Pair, mix(other.rotate_left(7) ^ hash), from, to);
-            if above != NO_CLASS {
-                self.emit(Family::Pair, mix(hash ^ u32::from(above).wrapping_mul(0x85EB_CA77)), from, to);
-            }
-            if class != NO_CLASS {
-                self.emit(Family::Pair, mix(other ^ u32::from(class).wrapping_mul(0xC2B2_AE3D)), from, to);
-            }
-        }
+        self.pairs(hash, class, to);
         if class != NO_CLASS {
             self.known(class, hash, from, to);
         }
         self.before = Some(Before { hash, class, from });
         self.position += 1;
         self.letters += codes.len();
-        self.sentence_ended = false;
+        self.clause_ended = false;
     }
 
-    /// The class of a word, alone and with those before it.
+    /// A word and its class with those of the word before.
+    #[inline]
+    fn pairs(&mut self, hash: u32, class: Class, to: usize) {
+        // A word said twice is no pair.
+        let Some(before) = self.before.as_ref().filter(|before| before.hash != hash) else { return };
+        let Before { hash: other, class: above, from } = *before;
+        self.emit(Family::Pair, mix(other.rotate_left(7) ^ hash), from, to);
+        if above != NO_CLASS {
+            self.emit(Family::Pair, mix(hash ^ u32::from(above).wrapping_mul(0x85EB_CA77)), from, to);
+        }
+        if class != NO_CLASS {
+            self.emit(Family::Pair, mix(other ^ u32::from(class).wrapping_mul(0xC2B2_AE3D)), from, to);
+        }
+    }
+
+    /// The class of a word, alone and with those before it; a word of speech also answers the block before.
     fn known(&mut self, class: Class, hash: u32, from: usize, to: usize) {
         let class_of = u32::from(class);
+        if class == COUNTER || class == SAY {
+            // As in "« ... » That is a hateful thing to say."
+            let reply = mix(class_of | u32::from(self.quotes[1]) << 8 | 1 << 22);
+            if self.seen[self.this].insert(reply) {
+                self.sink.feature(Family::Class, place(reply, CLASSES), Scope::Reply, from, to);
+            }
+        }
         self.emit(Family::Class, mix(class_of | u32::from(self.quoted) << 8), from, to);
         if self.classes[0].hash == hash {
             return;
@@ -265,7 +327,7 @@ impl<S: Sink> State<'_, '_, S> {
 
     /// Parts of three, four and five letters; the word's ends count as letters.
     #[inline]
-    fn inside(&mut self, word: &Word) {
+    fn inside(&mut self, word: &Word, scope: Scope) {
         let codes = word.codes();
         let mut window = u64::from(b'_');
         for k in 1..=codes.len() + 1 {
@@ -276,21 +338,23 @@ impl<S: Sink> State<'_, '_, S> {
                     let part = (window & ((1 << (8 * n)) - 1)) | (n as u64) << 56;
                     let index = part.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - CHARS.trailing_zeros());
                     let (from, to) = word.span(first.saturating_sub(1), (last - 1).min(codes.len()));
-                    self.sink.feature(Family::Chars, index as usize, from, to);
+                    self.sink.feature(Family::Chars, index as usize, scope, from, to);
                 }
             }
         }
     }
 
     /// Gives a feature on, if it is the first of its kind in this block.
-    #[inline]
-    fn emit(&mut self, family: Family, hash: u32, from: usize, to: usize) -> bool {
-        let new = self.seen.insert(hash ^ (family as u32).wrapping_mul(0x27D4_EB2F));
-        if new {
-            let places = if family == Family::Class { CLASSES } else { WORDS };
-            self.sink.feature(family, (hash as usize >> 7) % places, from, to);
+    #[inline(always)]
+    fn emit(&mut self, family: Family, hash: u32, from: usize, to: usize) -> Option<Scope> {
+        let key = hash ^ (family as u32).wrapping_mul(0x27D4_EB2F);
+        if !self.seen[self.this].insert(key) {
+            return None;
         }
-        new
+        let scope = if self.seen[1 - self.this].contains(key) { Scope::Again } else { Scope::New };
+        let places = if family == Family::Class { CLASSES } else { WORDS };
+        self.sink.feature(family, place(hash, places), scope, from, to);
+        Some(scope)
     }
 
     fn count_language(&mut self, entry: Option<Entry>, codes: &[u8]) {
@@ -318,6 +382,14 @@ impl<S: Sink> State<'_, '_, S> {
         }
     }
 
+    fn block_language(&self) -> Option<Language> {
+        match self.so_far() {
+            1 => Some(Language::En),
+            2 => Some(Language::Fr),
+            _ => None,
+        }
+    }
+
     fn language(&self) -> Language {
         let (best, language) = match self.english.cmp(&self.french) {
             std::cmp::Ordering::Greater => (self.english, Language::En),
@@ -328,29 +400,6 @@ impl<S: Sink> State<'_, '_, S> {
     }
 }
 
-const SEEN: usize = 1024;
-
-/// Hashes seen in a block; from three quarters on it forgets new ones.
-struct Seen {
-    slots: [u32; SEEN],
-    filled: usize,
-}
-
-impl Seen {
-    #[inline]
-    fn insert(&mut self, hash: u32) -> bool {
-        let hash = hash | 1;
-        let mut at = (hash >> 4) as usize % SEEN;
-        while self.slots[at] != 0 {
-            if self.slots[at] == hash {
-                return false;
-            }
-            at = (at + 1) % SEEN;
-        }
-        if self.filled < SEEN / 4 * 3 {
-            self.slots[at] = hash;
-            self.filled += 1;
-        }
-        true
-    }
+fn place(hash: u32, places: usize) -> usize {
+    (hash as usize >> 7) % places
 }

@@ -59,6 +59,8 @@ fn fold_wide(c: char) -> u8 {
         0xAD | 0x300..=0x36F | 0x483..=0x489 | 0x61C | 0x64B..=0x65F | 0x180B..=0x180F => SKIP,
         0xA0 | 0x2000..=0x200A | 0x202F | 0x205F | 0x3000 => SPACE,
         0x200B..=0x200F | 0x202A..=0x202E | 0x2060..=0x206F | 0x115F..=0x1160 | 0x3164 | 0xFFA0 => SKIP,
+        // Skin tones belong to the picture before them.
+        0x1F3FB..=0x1F3FF => SKIP,
         0x1AB0..=0x1AFF | 0x1DC0..=0x1DFF | 0x20D0..=0x20FF => SKIP,
         0xFE00..=0xFE0F | 0xFE20..=0xFE2F | 0xFEFF | 0xE0000..=0xE0FFF => SKIP,
         0x2028 | 0x2029 | 0x85 | 0x2026 | 0x3002 | 0xFF01 | 0xFF0E | 0xFF1F => END,
@@ -172,9 +174,17 @@ mod tests {
 
     #[test]
     fn what_is_not_seen_is_skipped() {
-        for c in
-            ['\u{200B}', '\u{200D}', '\u{301}', '\u{FEFF}', '\u{AD}', '\u{202E}', '\u{FE0F}', '\u{E0041}']
-        {
+        for c in [
+            '\u{200B}',
+            '\u{200D}',
+            '\u{301}',
+            '\u{20DD}',
+            '\u{AD}',
+            '\u{202E}',
+            '\u{FE0F}',
+            '\u{E0041}',
+            '\u{1F3FD}',
+        ] {
             assert_eq!(fold(c), SKIP, "{:x}", c as u32);
         }
     }

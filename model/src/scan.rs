@@ -1,7 +1,8 @@
 //! From a text to its words, in one pass: separators, spaced letters, and what is not language (links, mentions,
-//! entities).
+//! entities, tags).
 
 use crate::fold::{self, fold};
+use crate::markup::{entity, not_language, tag};
 
 /// Codes of one word; what is longer is cut.
 pub const WORD: usize = 32;
@@ -29,6 +30,14 @@ impl Word {
             self.from[self.length] = from;
             self.to[self.length] = to;
             self.length += 1;
+        }
+    }
+
+    /// What is not seen belongs to the letter before it.
+    #[inline]
+    fn stretch(&mut self, to: usize) {
+        if self.length > 0 {
+            self.to[self.length - 1] = to;
         }
     }
 
@@ -64,9 +73,8 @@ impl Word {
         for i in 0..old.length.min(WORD) {
             if keep(old.codes(), i) {
                 self.push(old.codes[i], old.from[i], old.to[i]);
-            } else if self.length > 0 {
-                // What is left out belongs to the letter before it.
-                self.to[self.length - 1] = old.to[i];
+            } else {
+                self.stretch(old.to[i]);
             }
         }
     }
@@ -85,6 +93,8 @@ const APART: usize = 4;
 pub trait Words {
     /// May rewrite the word.
     fn word(&mut self, word: &mut Word);
+    /// The letters of a mention or of a link's path: a name, or words written together.
+    fn name(&mut self, word: &mut Word);
     fn emoji(&mut self, c: char, from: usize, to: usize);
     fn quote(&mut self);
     fn sentence(&mut self);
@@ -127,13 +137,26 @@ impl<W: Words> Scanner<'_, W> {
             self.take(c, fold(c), at, at + length, text);
             return at + length;
         }
+        if byte == b'<'
+            && let Some((inside, length)) = tag(rest)
+        {
+            if !inside {
+                self.separator(' ', fold::SPACE, at, at + length);
+            }
+            return at + length;
+        }
+        // `id\iot`: an escape that nothing has read.
+        if byte == b'\\' && self.word.length > 0 && rest.get(1).is_some_and(u8::is_ascii_alphabetic) {
+            return at + 1;
+        }
         if self.word.length == 0
             && matches!(byte, b'@' | b'h' | b'H' | b'w' | b'W')
-            && let Some(length) = not_language(rest)
+            && let Some((name, end)) = not_language(rest)
         {
             self.end_spaced();
+            self.name(&rest[name..end], at + name);
             self.gap = APART;
-            return at + length;
+            return at + end;
         }
         let c = if byte < 128 { char::from(byte) } else { text[at..].chars().next().unwrap_or(' ') };
         let to = at + c.len_utf8();
@@ -144,7 +167,7 @@ impl<W: Words> Scanner<'_, W> {
     #[inline]
     fn take(&mut self, c: char, code: u8, from: usize, to: usize, text: &str) {
         match code {
-            fold::SKIP => {}
+            fold::SKIP => self.word.stretch(to),
             b'a'..=b'z' if c.is_ascii() => self.letter(code, from, to),
             b'a'..=b'z' | b'0'..=b'9' | fold::OTHER.. => {
                 self.letter(code, from, to);
@@ -156,8 +179,18 @@ impl<W: Words> Scanner<'_, W> {
             b'@' | b'$' | b'!' | b'|' | b'*' if self.stands_for_letter(code, &text.as_bytes()[to..]) => {
                 self.letter(code, from, to);
             }
+            fold::EMOJI => self.separator(c, code, from, to + unseen(&text[to..])),
             _ => self.separator(c, code, from, to),
         }
+    }
+
+    /// Hands on the letters of a name.
+    fn name(&mut self, name: &[u8], at: usize) {
+        for (i, byte) in name.iter().enumerate().filter(|(_, byte)| byte.is_ascii_alphabetic()) {
+            self.word.push(byte.to_ascii_lowercase(), at + i, at + i + 1);
+        }
+        self.words.name(&mut self.word);
+        self.word.clear();
     }
 
     #[inline]
@@ -203,12 +236,13 @@ impl<W: Words> Scanner<'_, W> {
         }
     }
 
-    /// `$` in `a$$`, `!` in `sh!t`, the stars of `f**k`: inside a word, or `$` and `@` before one.
+    /// `$` in `a$$`, `!` in `sh!t`, the stars of `f**k`: inside a word, or `$`, `@` and `|` before one.
     fn stands_for_letter(&self, code: u8, rest: &[u8]) -> bool {
         let next = rest.first().copied().unwrap_or(b' ');
         let symbol = matches!(next, b'$' | b'@' | b'*' | b'!' | b'|');
         match (code, self.word.codes().last()) {
             (b'$' | b'@', None) => next.is_ascii_alphabetic() || matches!(next, b'$' | b'@'),
+            (b'|', None) => next.is_ascii_alphabetic(),
             (_, None) => false,
             (b'$', Some(_)) => true,
             (b'*', Some(b'*')) => true,
@@ -263,45 +297,9 @@ impl<W: Words> Scanner<'_, W> {
     }
 }
 
-/// `&amp;` and its like: the character, and the length in bytes.
-fn entity(rest: &[u8]) -> Option<(char, usize)> {
-    const LONGEST: usize = 10;
-    let end = rest.iter().take(LONGEST).position(|byte| *byte == b';')?;
-    let c = match &rest[1..end] {
-        b"amp" => '&',
-        b"lt" => '<',
-        b"gt" => '>',
-        b"quot" => '"',
-        b"apos" => '\'',
-        b"nbsp" => ' ',
-        [b'#', digits @ ..] if !digits.is_empty() => {
-            let mut code = 0_u32;
-            for digit in digits {
-                code = code * 10 + char::from(*digit).to_digit(10)?;
-            }
-            char::from_u32(code)?
-        }
-        _ => return None,
-    };
-    Some((c, end + 1))
-}
-
-/// The length of a link or a mention (`@name`).
-#[inline]
-fn not_language(rest: &[u8]) -> Option<usize> {
-    match rest[0] {
-        b'@' => {
-            let name = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
-            let length = rest[1..].iter().take_while(name).count();
-            (length > 0 && rest.get(length + 1) != Some(&b'$')).then_some(length + 1)
-        }
-        b'h' | b'H' | b'w' | b'W' => {
-            let begins = |with: &[u8]| rest.get(..with.len()).is_some_and(|b| b.eq_ignore_ascii_case(with));
-            (begins(b"http://") || begins(b"https://") || begins(b"www."))
-                .then(|| rest.iter().take_while(|byte| !byte.is_ascii_whitespace()).count())
-        }
-        _ => None,
-    }
+/// The length in bytes of what is not seen at the start of `text`.
+fn unseen(text: &str) -> usize {
+    text.chars().take_while(|c| fold(*c) == fold::SKIP).map(char::len_utf8).sum()
 }
 
 #[cfg(test)]
@@ -316,6 +314,12 @@ mod tests {
             let (from, to) = word.span(0, word.codes().len());
             let mark = if word.joined { "+" } else { "" };
             self.0.push((format!("{}{mark}", String::from_utf8_lossy(word.codes())), from..to));
+        }
+
+        fn name(&mut self, word: &mut Word) {
+            if word.length > 0 {
+                self.0.push((format!("@{}", String::from_utf8_lossy(word.codes())), 0..0));
+            }
         }
 
         fn emoji(&mut self, c: char, from: usize, to: usize) {
@@ -359,17 +363,23 @@ mod tests {
 
     #[test]
     fn what_is_no_language_is_left_out() {
-        assert_eq!(words("see https://fuck.example/é @idiot_1 www.x.y &amp;&#39;ok&#8220;"), "see ok \"");
+        assert_eq!(
+            words("see https://fuck.example/é @i_am www.x.y/a-b?c &amp;&#39;ok&#8220;"),
+            "see @iam @abc ok \""
+        );
+        assert_eq!(words("a<b>b</B>c<br/>dd <br>xx < yy> a<span class='x'>z</span>"), "abc dd xx yy az");
+        assert_eq!(words("ab&shy;c&#xAD;d ef&nbsp;gh i\\jk \\ lm\\"), "abcd ef gh ijk lm");
         assert_eq!(words("& &# a &#99999999999, a&b"), "a 99999999999+ a b");
     }
 
     #[test]
     fn words_know_where_they_stand() {
         let mut heard = Heard::default();
-        let text = "é\u{301}té 𝐢𝒅 i d i o t";
+        let text = "é\u{301}té\u{301} 𝐢𝒅\u{20DD} i d i o t\u{FE0F} 👍\u{1F3FD}\u{FE0F}!";
         scan(text, &mut heard);
         let places: Vec<&str> = heard.0.iter().map(|(_, place)| &text[place.clone()]).collect();
-        assert_eq!(places, ["é\u{301}té", "𝐢𝒅", "i d i o t"]);
+        let seen = ["é\u{301}té\u{301}", "𝐢𝒅\u{20DD}", "i d i o t\u{FE0F}", "👍\u{1F3FD}\u{FE0F}", ""];
+        assert_eq!(places, seen);
     }
 
     #[test]

@@ -1,14 +1,12 @@
-//! Undoes the disguise of one word: digits and symbols for letters, letters repeated or starred out, words written
-//! together. The lexicon decides between readings.
+//! Undoes the disguise of one word: digits and symbols for letters, letters repeated or starred out, an
+//! insult misspelt. The lexicon decides between readings.
 
-use crate::scan::{WORD, Word};
-use crate::weights::{Entry, Lexicon, word_hash};
+use crate::scan::Word;
+use crate::weights::{Class, Entry, INFERIOR, INSULT, Lexicon, NO_CLASS, Prefix, SLUR, SWEAR, word_hash};
 
-/// Parts shorter than this are not looked for inside a longer word.
-const SHORTEST_PART: usize = 3;
-const LONGEST_PART: usize = 14;
-/// Words from this length on are searched for parts even if nothing says that they were joined.
-const SUSPECT: usize = 14;
+/// Shorter words are too near to too many others to be guessed.
+pub const SHORTEST_GUESS: usize = 4;
+const LONGEST_SWAPPED: usize = 10;
 
 /// Brings `word` into the form that is looked up; false if it holds no letters.
 #[inline]
@@ -26,7 +24,8 @@ pub fn spell(word: &mut Word, lexicon: &Lexicon<'_>) -> (bool, Option<Entry>) {
         doubled += usize::from(*code == before);
         before = *code;
     }
-    if letters == 0 {
+    // `A55` and `B12` are codes, no words.
+    if letters == 0 || letters == 1 && others > 0 && word.codes()[1..].iter().all(u8::is_ascii_digit) {
         return (false, None);
     }
     if others > 0 {
@@ -38,6 +37,9 @@ pub fn spell(word: &mut Word, lexicon: &Lexicon<'_>) -> (bool, Option<Entry>) {
     }
     if entry.is_none() && others > 0 {
         entry = unstar(word, lexicon);
+    }
+    if entry.is_none() && word.codes().len() >= SHORTEST_GUESS {
+        entry = respell(word, lexicon);
     }
     (true, entry)
 }
@@ -60,6 +62,11 @@ fn read_symbols(word: &mut Word, lexicon: &Lexicon<'_>, letters: usize) {
             word.retain(|_, i| i < length - trailing);
         }
     }
+    read_letters(word, lexicon);
+}
+
+/// Symbols as the letters that they look like; `1` and `|` may be `i` or `l`, and `|` before a word may be a bar.
+fn read_letters(word: &mut Word, lexicon: &Lexicon<'_>) {
     let ells = word.codes().contains(&b'1') || word.codes().contains(&b'|');
     let original = *word;
     for code in word.codes_mut() {
@@ -72,6 +79,8 @@ fn read_symbols(word: &mut Word, lexicon: &Lexicon<'_>, letters: usize) {
         }
         if lexicon.find(word_hash(other.codes())).is_some() {
             *word = other;
+        } else if original.codes()[0] == b'|' {
+            word.retain(|_, i| i > 0);
         }
     }
 }
@@ -91,7 +100,8 @@ fn letter(code: u8) -> u8 {
     }
 }
 
-/// `idiooot` and `fuuck`: letters twice if the lexicon knows it so, else once.
+/// `idiooot` and `fuuck`: letters twice if the lexicon knows it so, else once. Twice is how many words are written, so
+/// the short ones among them (`salle`, `coon`) are taken at their letters.
 fn squeeze(word: &mut Word, lexicon: &Lexicon<'_>) -> Option<Entry> {
     let long = word.codes().windows(3).any(|w| w[0] == w[1] && w[1] == w[2]);
     if long {
@@ -104,7 +114,9 @@ fn squeeze(word: &mut Word, lexicon: &Lexicon<'_>) -> Option<Entry> {
     let mut single = *word;
     single.retain(|codes, i| i == 0 || codes[i] != codes[i - 1]);
     let entry = lexicon.find(word_hash(single.codes()));
-    if long || entry.is_some_and(|entry| entry.class != crate::weights::NO_CLASS) {
+    let odd = word.codes().windows(2).any(|w| w[0] == w[1] && !b"bcdefglmnoprstz".contains(&w[0]));
+    let known = entry.is_some_and(|entry| entry.class != NO_CLASS);
+    if long || known && (odd || single.codes().len() > SHORTEST_GUESS) {
         *word = single;
         return entry;
     }
@@ -119,7 +131,7 @@ fn unstar(word: &mut Word, lexicon: &Lexicon<'_>) -> Option<Entry> {
         let mut guess = *word;
         guess.codes_mut()[star] = vowel;
         let entry = lexicon.find(word_hash(guess.codes()));
-        if entry.is_some_and(|entry| entry.class != crate::weights::NO_CLASS) {
+        if entry.is_some_and(|entry| entry.class != NO_CLASS) {
             *word = guess;
             return entry;
         }
@@ -127,28 +139,71 @@ fn unstar(word: &mut Word, lexicon: &Lexicon<'_>) -> Option<Entry> {
     None
 }
 
-/// The known words that `word` was joined of, as ranges of its codes; none if they leave more than a third of it.
-pub fn parts(word: &Word, lexicon: &Lexicon<'_>) -> Option<([(u8, u8); WORD / SHORTEST_PART], usize)> {
+/// An unknown word that is nearly an insult: written as it sounds or looks (`phuck`, `fvck`, `k0nnard`), two letters
+/// swapped (`fukc`), or a letter before it (`xidiot`).
+fn respell(word: &mut Word, lexicon: &Lexicon<'_>) -> Option<Entry> {
+    let guess = sounds(word, lexicon).or_else(|| swapped(word, lexicon)).or_else(|| headed(word, lexicon))?;
+    *word = guess;
+    lexicon.find(word_hash(word.codes()))
+}
+
+fn sounds(word: &Word, lexicon: &Lexicon<'_>) -> Option<Word> {
+    const SPELLINGS: [(&[u8], u8); 5] =
+        [(b"ph", b'f'), (b"v", b'u'), (b"oo", b'u'), (b"k", b'c'), (b"z", b's')];
     let codes = word.codes();
-    if !word.joined && codes.len() < SUSPECT {
-        return None;
-    }
-    let mut found = [(0, 0); WORD / SHORTEST_PART];
-    let (mut count, mut covered, mut at) = (0, 0, 0);
-    while at + SHORTEST_PART <= codes.len() {
-        let longest = LONGEST_PART.min(codes.len() - at);
-        let known = |length: &usize| lexicon.find(word_hash(&codes[at..at + length])).is_some();
-        match (SHORTEST_PART..=longest).rev().find(known) {
-            Some(length) if count < found.len() => {
-                found[count] = (at as u8, (at + length) as u8);
-                count += 1;
-                covered += length;
-                at += length;
-            }
-            _ => at += 1,
+    for (written, meant) in SPELLINGS {
+        if !codes.contains(&written[0]) || !codes.windows(written.len()).any(|window| window == written) {
+            continue;
+        }
+        let mut guess = Word::new();
+        let mut at = 0;
+        while at < codes.len() {
+            let found = codes[at..].starts_with(written);
+            let next = at + if found { written.len() } else { 1 };
+            let (from, to) = word.span(at, next);
+            guess.push(if found { meant } else { codes[at] }, from, to);
+            at = next;
+        }
+        let class = lexicon.find(word_hash(guess.codes())).unwrap_or_default().class;
+        if guess.codes().len() >= SHORTEST_GUESS && (strong(class) || class == INFERIOR) {
+            return Some(guess);
         }
     }
-    (count > 0 && covered * 3 >= codes.len() * 2).then_some((found, count))
+    None
+}
+
+fn swapped(word: &Word, lexicon: &Lexicon<'_>) -> Option<Word> {
+    let length = word.codes().len();
+    if length > LONGEST_SWAPPED {
+        return None;
+    }
+    let codes = word.codes();
+    let mut prefix = Prefix::default();
+    prefix.push(codes[0]);
+    for i in 1..length - 1 {
+        let mut hash = prefix.clone();
+        hash.push(codes[i + 1]);
+        hash.push(codes[i]);
+        codes[i + 2..].iter().for_each(|code| hash.push(*code));
+        if lexicon.find(hash.hash()).is_some_and(|entry| strong(entry.class)) && codes[i] != codes[i + 1] {
+            let mut guess = *word;
+            guess.codes_mut().swap(i, i + 1);
+            return Some(guess);
+        }
+        prefix.push(codes[i]);
+    }
+    None
+}
+
+fn headed(word: &Word, lexicon: &Lexicon<'_>) -> Option<Word> {
+    let length = word.codes().len();
+    let entry = lexicon.find(word_hash(&word.codes()[1..]));
+    let insult = entry.is_some_and(|entry| matches!(entry.class, INSULT | SLUR));
+    (length >= SHORTEST_GUESS + 2 && insult).then(|| word.part(1, length))
+}
+
+pub fn strong(class: Class) -> bool {
+    matches!(class, INSULT | SLUR | SWEAR)
 }
 
 #[cfg(test)]
@@ -187,6 +242,15 @@ mod tests {
             ("f**k", "fuk"),
             ("f***", "f*"),
             ("bold**", "bold"),
+            ("|diot", "idiot"),
+            ("|table", "table"),
+            ("phuck", "fuck"),
+            ("fvck", "fuck"),
+            ("azzhole", "asshole"),
+            ("fukc", "fuck"),
+            ("stoopid", "stupid"),
+            ("eidiot", "idiot"),
+            ("k0nnard", "connard"),
         ] {
             assert_eq!(spelled(disguised), plain, "{disguised}");
         }
@@ -194,23 +258,19 @@ mod tests {
 
     #[test]
     fn plain_words_stay() {
-        for plain in ["good", "ass", "balloon", "bitte", "covid", "zzqq"] {
+        for plain in [
+            "good", "ass", "balloon", "bitte", "covid", "zzqq", "salle", "kock", "zebu", "carp", "closer",
+            "cool", "grace", "unique",
+        ] {
             assert_eq!(spelled(plain), plain);
         }
     }
 
     #[test]
-    fn joined_words_are_found() {
-        let mut joined = word("ihatewomen");
-        let text = |word: &Word| -> Vec<String> {
-            let (parts, count) = parts(word, &SHIPPED.lexicon).unwrap_or_default();
-            let part = |(from, to): &(u8, u8)| word.part((*from).into(), (*to).into());
-            parts[..count].iter().map(|p| String::from_utf8_lossy(part(p).codes()).into_owned()).collect()
-        };
-        assert!(text(&joined).is_empty());
-        joined.joined = true;
-        assert_eq!(text(&joined), ["hate", "women"]);
-        assert_eq!(text(&word("killallimmigrants")), ["kill", "all", "immigrants"]);
-        assert!(text(&word("counterrevolutionary")).is_empty());
+    fn codes_are_no_words() {
+        for code in ["a55", "b12", "m4"] {
+            assert_eq!(spell(&mut word(code), &SHIPPED.lexicon), (false, None), "{code}");
+        }
+        assert!(spell(&mut word("4ss"), &SHIPPED.lexicon).1.is_some());
     }
 }

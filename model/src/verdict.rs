@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::features::{Family, Feature, Kind, Sink, extract, features};
+use crate::features::{Family, Feature, Kind, Scope, Sink, extract, features};
 use crate::weights::{CHARS, CLASSES, Calibration, Model, SHIPPED, Section, WORDS};
 
 /// From these probabilities on a verdict is medium, and high.
@@ -89,21 +89,25 @@ pub fn explain(text: &str, most: usize) -> (Verdict, Vec<Evidence>) {
 }
 
 pub fn score_with(model: &Model<'_>, text: &str) -> Verdict {
-    let (raw, language) = raw_with(model, text);
-    verdict(model, raw, language)
+    let mut sum = Sum { model, blocks: Blocks::default() };
+    let language = extract(text, model.lexicon, &mut sum);
+    let worst = sum.blocks.worst(model);
+    Verdict { probability: probability(model, &worst, language), language }
 }
 
-/// Log-odds before calibration.
+/// Log-odds before calibration, and the language that they are calibrated for.
 pub fn raw_with(model: &Model<'_>, text: &str) -> (f32, Language) {
     let mut sum = Sum { model, blocks: Blocks::default() };
     let language = extract(text, model.lexicon, &mut sum);
-    (model.calibration().intercept + sum.blocks.worst(model).weight, language)
+    let worst = sum.blocks.worst(model);
+    (model.calibration().intercept + worst.weight, worst.language.unwrap_or(language))
 }
 
-fn verdict(model: &Model<'_>, raw: f32, language: Language) -> Verdict {
-    let calibration = model.calibration();
-    let odds = calibration.slopes[language as usize] * raw + calibration.shifts[language as usize];
-    Verdict { probability: sigmoid(odds), language }
+/// Of the worst blocks; `language` is that of the text.
+fn probability(model: &Model<'_>, worst: &Worst, language: Language) -> f32 {
+    let Calibration { intercept, slopes, shifts, .. } = model.calibration();
+    let language = worst.language.unwrap_or(language) as usize;
+    sigmoid(slopes[language] * (intercept + worst.weight) + shifts[language])
 }
 
 fn sigmoid(odds: f32) -> f32 {
@@ -125,12 +129,12 @@ struct Sum<'m> {
 
 impl Sink for Sum<'_> {
     #[inline]
-    fn feature(&mut self, family: Family, index: usize, _: usize, _: usize) {
-        self.blocks.add(family.section(), step(self.model, family.section(), index));
+    fn feature(&mut self, family: Family, index: usize, scope: Scope, _: usize, _: usize) {
+        self.blocks.add(family.section(), step(self.model, family.section(), index), scope);
     }
 
-    fn block(&mut self) {
-        self.blocks.next(self.model);
+    fn block(&mut self, language: Option<Language>) {
+        self.blocks.next(self.model, language);
     }
 }
 
@@ -147,59 +151,95 @@ fn step(model: &Model<'_>, section: Section, index: usize) -> i32 {
 /// Sums the blocks and keeps the worst block or pair of neighbours.
 #[derive(Default)]
 struct Blocks {
-    current: Steps,
-    before: Steps,
+    /// What this block adds to the block before, and what that has already.
+    added: Steps,
+    again: Steps,
+    before: Option<Before>,
     count: usize,
     best: Option<Worst>,
 }
 
-/// A weight, and the blocks that it is the sum of.
-#[derive(Clone, Copy, Default)]
+/// The block before, which a reply may still change.
+#[derive(Clone, Copy)]
+struct Before {
+    steps: Steps,
+    language: Option<Language>,
+}
+
+/// A weight, the blocks that it is the sum of, and the language of the last.
+#[derive(Clone, Default)]
 struct Worst {
     weight: f32,
-    first: usize,
-    last: usize,
+    blocks: Range<usize>,
+    language: Option<Language>,
+}
+
+impl Worst {
+    fn counts(&self, feature: &Feature) -> bool {
+        match feature.scope {
+            Scope::New => self.blocks.contains(&feature.block),
+            Scope::Again => self.blocks.start == feature.block,
+            Scope::Reply => self.blocks.start + 1 == feature.block,
+        }
+    }
 }
 
 impl Blocks {
     #[inline]
-    fn add(&mut self, section: Section, step: i32) {
-        self.current[section as usize] += step;
-    }
-
-    fn next(&mut self, model: &Model<'_>) {
-        let pair = [0, 1, 2].map(|i| self.before[i] + self.current[i]);
-        for (steps, first) in [(pair, self.count.saturating_sub(1)), (self.current, self.count)] {
-            let weight = weigh(model, steps);
-            if self.best.is_none_or(|best| weight > best.weight) {
-                self.best = Some(Worst { weight, first, last: self.count });
+    fn add(&mut self, section: Section, step: i32, scope: Scope) {
+        let section = section as usize;
+        match scope {
+            Scope::New => self.added[section] += step,
+            Scope::Again => self.again[section] += step,
+            Scope::Reply => {
+                if let Some(before) = &mut self.before {
+                    before.steps[section] += step;
+                }
             }
         }
-        self.before = std::mem::take(&mut self.current);
+    }
+
+    fn next(&mut self, model: &Model<'_>, language: Option<Language>) {
+        if let Some(before) = self.before {
+            let pair = [0, 1, 2].map(|i| before.steps[i] + self.added[i]);
+            self.consider(model, before.steps, self.count - 1..self.count, before.language);
+            self.consider(model, pair, self.count - 1..self.count + 1, language);
+        }
+        let alone = [0, 1, 2].map(|i| self.added[i] + self.again[i]);
+        self.before = Some(Before { steps: alone, language });
+        (self.added, self.again) = Default::default();
         self.count += 1;
     }
 
+    fn consider(
+        &mut self,
+        model: &Model<'_>,
+        steps: Steps,
+        blocks: Range<usize>,
+        language: Option<Language>,
+    ) {
+        let weight = weigh(model, steps);
+        if self.best.as_ref().is_none_or(|best| weight > best.weight) {
+            self.best = Some(Worst { weight, blocks, language });
+        }
+    }
+
     fn worst(mut self, model: &Model<'_>) -> Worst {
-        self.next(model);
+        if let Some(before) = self.before {
+            self.consider(model, before.steps, self.count - 1..self.count, before.language);
+        }
         self.best.unwrap_or_default()
     }
 }
 
 pub fn explain_with(model: &Model<'_>, text: &str, most: usize) -> (Verdict, Vec<Evidence>) {
-    let (features, language) = features(text, model.lexicon);
-    let mut blocks = Blocks::default();
-    let mut block = 0;
-    for feature in &features {
-        while block < feature.block {
-            blocks.next(model);
-            block += 1;
-        }
-        blocks.add(feature.family.section(), step(model, feature.family.section(), feature.index));
-    }
-    let Worst { weight, first, last } = blocks.worst(model);
-    let verdict = verdict(model, model.calibration().intercept + weight, language);
-    let counted = features.into_iter().filter(|feature| (first..=last).contains(&feature.block));
-    (verdict, strongest(model, counted, language, text, most))
+    let mut sum = Sum { model, blocks: Blocks::default() };
+    let language = extract(text, model.lexicon, &mut sum);
+    let worst = sum.blocks.worst(model);
+    let verdict = Verdict { probability: probability(model, &worst, language), language };
+    let (features, _) = features(text, model.lexicon);
+    let counted = features.into_iter().filter(|feature| worst.counts(feature));
+    (verdict, strongest(model, counted, worst.language.unwrap_or(language), text, most))
 }
 
 /// Features at the same place are one piece of evidence.

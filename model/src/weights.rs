@@ -110,6 +110,18 @@ pub fn layout(calibration: &Calibration, slots: &[u32; LEXICON_SLOTS], tables: [
 pub type Class = u8;
 /// Not in the lexicon, or there for its language alone.
 pub const NO_CLASS: Class = 0;
+/// The classes that the code knows by name.
+pub const YOU: Class = 1;
+pub const THEY: Class = 3;
+pub const SAY: Class = 7;
+pub const COUNTER: Class = 8;
+pub const HATE: Class = 10;
+pub const HARM: Class = 11;
+pub const INFERIOR: Class = 15;
+pub const SLUR: Class = 17;
+pub const INSULT: Class = 18;
+pub const SWEAR: Class = 19;
+pub const TURN: Class = 22;
 
 /// Words that are known, as a hash table with open addressing: 24 bits of the word's hash, 5 of its class, 3 of its
 /// languages (English, French, another).
@@ -157,11 +169,31 @@ impl<'a> Lexicon<'a> {
 /// FNV-1a over the codes of a word, and a last mixing: the low bits choose the slot.
 #[inline]
 pub fn word_hash(word: &[u8]) -> u32 {
-    let mut hash = 0x811C_9DC5;
-    for byte in word {
-        hash = (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    let mut prefix = Prefix::default();
+    word.iter().for_each(|code| prefix.push(*code));
+    prefix.hash()
+}
+
+/// The [`word_hash`] of a word that grows.
+#[derive(Clone)]
+pub(crate) struct Prefix(u32);
+
+impl Default for Prefix {
+    fn default() -> Self {
+        Self(0x811C_9DC5)
     }
-    mix(hash)
+}
+
+impl Prefix {
+    #[inline]
+    pub fn push(&mut self, code: u8) {
+        self.0 = (self.0 ^ u32::from(code)).wrapping_mul(0x0100_0193);
+    }
+
+    #[inline]
+    pub fn hash(&self) -> u32 {
+        mix(self.0)
+    }
 }
 
 #[inline]

@@ -6,7 +6,7 @@ use ounce_model::train::learn::Random;
 use ounce_model::{explain, score};
 
 /// Characters and pieces that the scanner treats in a way of their own, beside any other.
-const PIECES: [&str; 40] = [
+const PIECES: [&str; 46] = [
     "a",
     "i",
     "u",
@@ -47,6 +47,12 @@ const PIECES: [&str; 40] = [
     "connard",
     "women",
     "п",
+    "<b>",
+    "</",
+    "\\",
+    "&shy;",
+    "but",
+    "\u{1F3FD}",
 ];
 
 fn text(random: &mut Random) -> String {
@@ -96,6 +102,22 @@ fn time_is_linear() {
         // Sixteen times the text: linear takes 16 times as long, quadratic 256. A busy machine delays some tries, not all.
         let linear = (0..20).any(|_| time(32_000) < time(2_000) * 64 + Duration::from_millis(1));
         assert!(linear, "{piece:?}");
+    }
+}
+
+#[test]
+fn evidence_holds_what_belongs_to_its_last_letter() {
+    for (text, insult) in [
+        ("you idiot\u{301}\u{20DD} there", "idiot\u{301}\u{20DD}"),
+        ("you i<b>d</b>iot\u{FE0F}!", "i<b>d</b>iot\u{FE0F}"),
+        ("you idi&shy;ot", "idi&shy;ot"),
+    ] {
+        let (_, evidence) = explain(text, 200);
+        assert!(evidence.iter().any(|piece| &text[piece.bytes.clone()] == insult), "{text:?} {evidence:?}");
+    }
+    let text = "idiot \u{1F44D}\u{1F3FD}\u{FE0F}";
+    for piece in explain(text, 200).1 {
+        assert!(!text[piece.bytes.clone()].starts_with('\u{1F3FD}'), "{piece:?}");
     }
 }
 

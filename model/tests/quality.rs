@@ -22,13 +22,14 @@ fn functional_cases_pass() {
 
 #[test]
 fn no_functional_case_is_trained_on() {
-    let plain = |text: &str| -> String {
-        text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    let plain = |text: &str| -> Vec<String> {
+        let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        words.map(str::to_lowercase).collect()
     };
     let read =
         |name: &str| std::fs::read_to_string(format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
     let made = augment::make(&read("templates.csv"), &read("slots.csv"), 200).unwrap();
-    let made: BTreeSet<String> = made.iter().map(|one| plain(&one.text)).collect();
+    let made: BTreeSet<Vec<String>> = made.iter().map(|one| plain(&one.text)).collect();
     let trained: Vec<_> =
         cases().unwrap().into_iter().filter(|case| made.contains(&plain(&case.text))).collect();
     assert!(trained.is_empty(), "{trained:?}");
@@ -76,5 +77,117 @@ fn length_alone_is_no_evidence() {
     // Of repetition counts what two blocks hold.
     for text in ["women ", "musulmans ", "idiot "] {
         assert_eq!(score(&text.repeat(1_000)), score(&text.repeat(100)), "{text}");
+    }
+}
+
+const HARMLESS: [[&str; 6]; 2] = [
+    [
+        "Have a nice day.",
+        "Thanks for the help.",
+        "The weather is nice today.",
+        "My brother bought two tickets for the concert.",
+        "The library opens at nine.",
+        "See you on Tuesday!",
+    ],
+    [
+        "Bonne journée.",
+        "Merci pour votre aide.",
+        "Il fait beau aujourd'hui.",
+        "Mon frère a acheté deux billets pour le concert.",
+        "La bibliothèque ouvre à neuf heures.",
+        "À mardi !",
+    ],
+];
+
+/// Of 100 attacks among harmless sentences so many must stay toxic, and so many lose no more than 15 points.
+const STAY: usize = 99;
+const HARDLY_LOSE: usize = 95;
+
+#[test]
+fn harmless_sentences_take_nothing_from_an_attack() {
+    let attacks: Vec<_> = cases()
+        .unwrap()
+        .into_iter()
+        .filter(|case| case.toxic && score(&case.text).level() == Level::High)
+        .map(|case| {
+            let ended = case.text.ends_with(['.', '!', '?']);
+            format!("{}{}", case.text, if ended { "" } else { "." })
+        })
+        .collect();
+    assert!(attacks.len() > 100);
+    let (mut all, mut toxic, mut near) = (0, 0, 0);
+    for attack in &attacks {
+        let alone = score(attack).score();
+        for harmless in HARMLESS {
+            for count in 1..=6 {
+                let filler = harmless[..count].join(" ");
+                for text in [
+                    format!("{filler} {attack}"),
+                    format!("{attack} {filler}"),
+                    format!("{filler} {attack} {filler}"),
+                ] {
+                    let score = score(&text).score();
+                    all += 1;
+                    toxic += usize::from(score >= 50);
+                    near += usize::from(score + 15 >= alone);
+                }
+            }
+        }
+    }
+    println!("{} attacks, {all} texts: {toxic} stay toxic, {near} within 15 points", attacks.len());
+    assert!(toxic * 100 >= all * STAY, "{toxic} of {all} stay toxic");
+    assert!(near * 100 >= all * HARDLY_LOSE, "{near} of {all} lose 15 points at most");
+}
+
+#[test]
+fn many_harmless_sentences_are_harmless() {
+    let cases = cases().unwrap();
+    let everyday: Vec<&str> =
+        cases.iter().filter(|case| case.class == "everyday").map(|case| case.text.as_str()).collect();
+    for times in [1, 10] {
+        let text = everyday.repeat(times).join(" ");
+        assert!(score(&text).probability < 0.5, "{times} times: {}", score(&text).score());
+    }
+}
+
+#[test]
+fn clear_insults_are_high() {
+    for text in [
+        "idiot",
+        "kys",
+        "fils de pute",
+        "connard",
+        "enculé",
+        "ta gueule",
+        "les noirs sont des singes",
+        "fuckyou",
+    ] {
+        assert_eq!(score(text).level(), Level::High, "{text}: {}", score(text).score());
+    }
+}
+
+#[test]
+fn words_inside_harmless_words_are_no_evidence() {
+    for text in [
+        "Scunthorpe",
+        "assess",
+        "class",
+        "Dickens",
+        "cockpit",
+        "Essex",
+        "Sussex",
+        "therapist",
+        "analyse",
+        "connaître",
+        "culture",
+        "reconnaissance",
+        "députés",
+        "disputer",
+        "a55",
+        "A55",
+        "consumer",
+        "grace",
+    ] {
+        assert_eq!(score(text).level(), Level::Low, "{text}: {}", score(text).score());
     }
 }

@@ -1,5 +1,7 @@
 //! One file per workload; a handler takes what it needs of the request and answers a reply.
 
+#[cfg(feature = "jobs")]
+mod accept;
 #[cfg(feature = "analyze")]
 pub mod analyze;
 #[cfg(not(feature = "analyze"))]
@@ -14,5 +16,10 @@ pub mod jobs;
 #[path = "left_out/jobs.rs"]
 pub mod jobs;
 pub mod metrics;
+#[cfg(feature = "jobs")]
+pub mod page;
+#[cfg(not(feature = "jobs"))]
+#[path = "left_out/page.rs"]
+pub mod page;
 pub mod probe;
 pub mod welcome;

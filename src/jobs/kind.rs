@@ -40,11 +40,11 @@ impl Kind {
         match self {
             Kind::Uppercase => Ok(()),
             Kind::Analyze => match text.chars().count() {
-                count if count <= analyze::MAX_CHARS => Ok(()),
-                count => Err(format!(
+                count if count > analyze::MAX_CHARS => Err(format!(
                     "has {count} characters; a job of kind analyze takes at most {}",
                     analyze::MAX_CHARS
                 )),
+                _ => Ok(()),
             },
             Kind::Sleep => time(text, 0).map(drop),
         }

@@ -2,6 +2,7 @@
 
 use super::{Away, Cancelled, Depth, Job, List, New, Query, Store, Submitted, Uuid};
 
+#[derive(Clone)]
 pub enum Nowhere {}
 
 impl Store for Nowhere {

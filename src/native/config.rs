@@ -213,8 +213,16 @@ impl Config {
     /// # Errors
     /// Every mistake, one a line, each saying where the value came from.
     pub fn read(
-        flags: impl Iterator<Item = String>,
+        mut flags: impl Iterator<Item = String>,
         variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Config, Vec<String>> {
+        Config::read_from(&mut flags, &variable)
+    }
+
+    /// The same, compiled once for all kinds of arguments: it is kilobytes.
+    fn read_from(
+        flags: &mut dyn Iterator<Item = String>,
+        variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Config, Vec<String>> {
         let mut mistakes = Vec::new();
         let flags = parse_flags(flags, &mut mistakes);
@@ -274,7 +282,7 @@ impl Config {
 
 /// Takes `--flag value` and `--flag=value`.
 fn parse_flags(
-    mut args: impl Iterator<Item = String>,
+    args: &mut dyn Iterator<Item = String>,
     mistakes: &mut Vec<String>,
 ) -> Vec<(&'static str, String)> {
     let mut given = Vec::new();
@@ -362,7 +370,7 @@ mod tests {
             let config = read(&["--variant", preset.variant], &[]).unwrap_or_else(|why| panic!("{why:?}"));
             assert_ne!(Config { variant: plain.variant.clone(), ..config }, plain, "{}", preset.variant);
             for (flag, _) in preset.values {
-                let setting = SETTINGS.iter().find(|setting| setting.flag == *flag);
+                let setting = settings().map(|(setting, _)| setting).find(|setting| setting.flag == *flag);
                 let setting = setting.unwrap_or_else(|| panic!("{}: no --{flag}", preset.variant));
                 assert_ne!(preset.value(flag), Some(setting.default), "{}: --{flag}", preset.variant);
             }

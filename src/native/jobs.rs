@@ -42,16 +42,26 @@ enum Kept {
 }
 
 impl Jobs {
-    /// Prepares the store; only a file of jobs that is there already is opened.
+    /// Prepares the store. A file of jobs is made when the first one comes, unless it is to be there `at_once`.
     ///
     /// # Errors
     /// A file that cannot be used, or a URL that is none.
-    pub fn open(config: &Config) -> io::Result<Option<Jobs>> {
+    pub fn open(config: &Config, at_once: bool) -> io::Result<Option<Jobs>> {
         let store = match &config.store {
-            Place::Directory(directory) => Kept::Sqlite(Sqlite::open(directory.as_deref(), config.limits)?),
+            Place::Directory(directory) => {
+                Kept::Sqlite(Sqlite::open(directory.as_deref(), config.limits, at_once)?)
+            }
             Place::Redis(url) => Kept::Redis(Redis::open(url, config.limits)?),
         };
         Ok(Some(Jobs { store, metrics: Arc::new(Metrics::new()), away: Arc::default() }))
+    }
+
+    /// Where the jobs are, for people; without secrets.
+    pub fn place(&self) -> String {
+        match &self.store {
+            Kept::Sqlite(store) => store.place(),
+            Kept::Redis(store) => store.place(),
+        }
     }
 
     /// What is counted, to be registered.
@@ -82,6 +92,14 @@ impl Jobs {
         if self.away.load(Relaxed) && self.away.swap(false, Relaxed) {
             self.metrics.reconnects.inc();
             log::event("the store of jobs is back", &[]);
+        }
+    }
+
+    /// Closes the store, once nobody needs it any more.
+    pub async fn close(&self) {
+        match &self.store {
+            Kept::Sqlite(store) => store.close().await,
+            Kept::Redis(_) => {}
         }
     }
 
@@ -154,12 +172,12 @@ pub struct Working {
 
 impl Working {
     /// Starts the worker; it goes on until it is told to [`Working::stop`].
-    pub fn start(jobs: Jobs, config: &Config, patience: std::time::Duration) -> io::Result<Working> {
+    pub fn start(jobs: &Jobs, config: &Config, patience: std::time::Duration) -> io::Result<Working> {
         let stop = Arc::new(Notify::new());
         let stopped = stop.clone();
         let limits = config.limits;
         let runtime = super::runtime()?;
-        let worker = worker::Worker::new(jobs, limits.concurrency, limits.lease);
+        let worker = worker::Worker::new(jobs.clone(), limits.concurrency, limits.lease);
         let thread = thread::Builder::new().name("jobs".into()).stack_size(super::STACK_BYTES);
         let (end, ended) = oneshot::channel();
         thread.spawn(move || {

@@ -106,11 +106,21 @@ const STACK_BYTES: usize = 256 * 1024;
 
 type Arrivals = mpsc::UnboundedReceiver<Arrival>;
 
-/// Serves until a signal, then drains. `Ok(false)` when requests had to be cut off.
+/// What this process is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// To answer requests, and to do jobs unless it is told not to.
+    Serve,
+    /// To do jobs alone.
+    Work,
+}
+
+/// Serves until a signal, then drains. `Ok(false)` when requests had to be cut off, or jobs to be returned.
 ///
 /// # Errors
-/// An address that cannot be listened on, or a system without what a runtime needs.
-pub fn serve(config: Config) -> io::Result<bool> {
+/// An address that cannot be listened on, a store of jobs that cannot be used, or a system without what a runtime
+/// needs.
+pub fn serve(config: Config, role: Role) -> io::Result<bool> {
     let counts: Vec<_> = (0..config.workers).map(|_| Arc::new(Counts::default())).collect();
     #[cfg(feature = "bert")]
     let bert = config.bert.dir.clone().map(|dir| Bert::start(dir, config.bert.limits));
@@ -121,13 +131,10 @@ pub fn serve(config: Config) -> io::Result<bool> {
     };
     #[cfg(not(feature = "bert"))]
     let load_seconds = || None;
-    let jobs = Jobs::open(&config.jobs)?;
-    let working = match &jobs {
-        Some(jobs) if config.jobs.worker => {
-            Some(Working::start(jobs.clone(), &config.jobs, config.timeouts.shutdown)?)
-        }
-        _ => None,
-    };
+    let jobs = Jobs::open(&config.jobs, role == Role::Work)?;
+    let worker = jobs.as_ref().filter(|_| role == Role::Work || config.jobs.worker);
+    let working =
+        worker.map(|jobs| Working::start(jobs, &config.jobs, config.timeouts.shutdown)).transpose()?;
     let server = Arc::new(Server {
         registry: registry(&config, counts.clone(), jobs.as_ref(), load_seconds),
         jobs,
@@ -141,11 +148,11 @@ pub fn serve(config: Config) -> io::Result<bool> {
     });
     let (first, arrivals, team) = team(&server, counts)?;
     runtime()?.block_on(async {
-        let listeners = Listeners::bind(&server.config)?;
+        let listeners = Listeners::bind(&server.config, role)?;
         // Before the ready line, after which anybody may signal.
         let signals = Signals::new();
         tokio::spawn(first.run(arrivals));
-        listeners.announce()?;
+        listeners.announce(server.jobs.as_ref())?;
         Ok(run(server, listeners, team, working, signals).await)
     })
 }
@@ -177,30 +184,35 @@ fn registry(
 }
 
 struct Listeners {
-    service: TcpListener,
+    /// Not for a worker.
+    service: Option<TcpListener>,
     metrics: Option<TcpListener>,
 }
 
 impl Listeners {
-    fn bind(config: &Config) -> io::Result<Listeners> {
+    fn bind(config: &Config, role: Role) -> io::Result<Listeners> {
         let bind = |flag: &str, address: SocketAddr| {
             let explain = |error| io::Error::other(format!("cannot listen on {address} (--{flag}): {error}"));
             acceptor::bind(address).map_err(explain)
         };
         Ok(Listeners {
-            service: bind("listen", config.listen)?,
+            service: (role == Role::Serve).then(|| bind("listen", config.listen)).transpose()?,
             metrics: config.metrics_listen.map(|address| bind("metrics-listen", address)).transpose()?,
         })
     }
 
     /// The ready line: whoever started us learns the address from it. With nobody to read it, we serve all the
     /// same.
-    fn announce(&self) -> io::Result<()> {
+    fn announce(&self, jobs: Option<&Jobs>) -> io::Result<()> {
         let mut lines = String::new();
         if let Some(metrics) = &self.metrics {
             lines = format!("ounce metrics on http://{}/metrics\n", metrics.local_addr()?);
         }
-        lines += &format!("ounce listening on http://{}\n", self.service.local_addr()?);
+        lines += &match (&self.service, jobs) {
+            (Some(service), _) => format!("ounce listening on http://{}\n", service.local_addr()?),
+            (None, Some(jobs)) => format!("ounce working on {}\n", jobs.place()),
+            (None, None) => String::new(),
+        };
         let mut stdout = io::stdout().lock();
         let _ = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());
         Ok(())
@@ -245,10 +257,14 @@ async fn run(
     working.iter().for_each(Working::stop);
     let drained = async {
         drain(&server, accepting, &slots, &stop).await;
-        match working {
+        let worked = match working {
             Some(working) => working.ended().await,
             None => true,
+        };
+        if let Some(jobs) = &server.jobs {
+            jobs.close().await;
         }
+        worked
     };
     let worked = tokio::select! {
         worked = drained => worked,
@@ -278,7 +294,10 @@ fn accept(
         let slots = Arc::new(Semaphore::new(METRICS_CONNECTIONS));
         tokio::spawn(acceptor(Surface::Metrics, slots).run(listener, Arc::new(Notify::new())));
     }
-    tokio::spawn(acceptor(surface, slots.clone()).run(listeners.service, stop.clone()))
+    match listeners.service {
+        Some(listener) => tokio::spawn(acceptor(surface, slots.clone()).run(listener, stop.clone())),
+        None => tokio::spawn(async {}),
+    }
 }
 
 /// Serves on for the drain delay, then lets every connection come to its end, within the shutdown time-out.

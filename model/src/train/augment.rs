@@ -12,7 +12,7 @@ use super::learn::Random;
 pub struct Made {
     pub text: String,
     pub toxic: bool,
-    /// The template's place in its file.
+    /// The template's place in its file; of a chain that of its first text.
     pub template: usize,
 }
 
@@ -37,6 +37,36 @@ pub fn make(templates: &str, slots: &str, fills: usize) -> Result<Vec<Made>> {
         made.extend(texts.into_iter().map(|text| Made { text, toxic, template }));
     }
     Ok(made)
+}
+
+/// Texts of several sentences: harmless ones in a row, and one attack among harmless ones. The verdict is that of the
+/// worst sentence, so this teaches that many sentences are no evidence and that none takes back another.
+///
+/// All sentences of a chain are of templates that are in one of `folds` parts, so that a chain is held out as a whole.
+pub fn chains(made: &[Made], count: usize, folds: usize) -> Vec<Made> {
+    let mut random = Random(0xC4A1_0000);
+    let pick = |random: &mut Random, toxic: bool, fold: usize| loop {
+        let one = &made[random.below(made.len())];
+        if one.toxic == toxic && one.template % folds == fold {
+            return one;
+        }
+    };
+    let mut chains = Vec::new();
+    for i in 0..count {
+        let (toxic, fold) = (i % 3 == 0, random.below(folds));
+        let length = if toxic { 2 + random.below(3) } else { 2 + random.below(19) };
+        let attack = random.below(length);
+        let texts: Vec<&Made> =
+            (0..length).map(|place| pick(&mut random, toxic && place == attack, fold)).collect();
+        let text = texts.iter().map(|one| sentence(&one.text)).collect::<Vec<_>>().join(" ");
+        chains.push(Made { text, toxic, template: texts[0].template });
+    }
+    chains
+}
+
+fn sentence(text: &str) -> String {
+    let ended = text.trim_end().ends_with(['.', '!', '?', '"', '»']);
+    format!("{text}{}", if ended { "" } else { "." })
 }
 
 fn read_slots(csv: &str) -> Result<Slots> {

@@ -1,8 +1,8 @@
 //! Logistic regression by stochastic gradient descent with a step of its own for each weight (AdaGrad).
 
 use super::data::Row;
-use crate::Language;
 use crate::weights::{CHARS, CLASSES, Lexicon, Section, WORDS};
+use crate::{Language, Scope};
 
 /// Log-odds of a text without evidence. It is fixed, not learned: both public sets are full of evidence, and a learned
 /// one would call plain sentences toxic.
@@ -17,39 +17,68 @@ const VALUES: [f32; 3] = [0.3, 1.0, 1.25];
 /// A text as places in one table of all weights, for each of its blocks.
 #[derive(Clone, Debug)]
 pub struct Example {
-    pub blocks: Vec<Vec<u32>>,
+    blocks: Vec<Block>,
     pub toxic: bool,
     pub weight: f32,
+}
+
+/// The places of a block: those that it adds to the block before, and those that count in it alone or for the block
+/// behind it.
+#[derive(Clone, Debug, Default)]
+struct Block {
+    added: Vec<u32>,
+    alone: Vec<u32>,
 }
 
 impl Example {
     pub fn new(text: &str, toxic: bool, weight: f32, lexicon: Lexicon<'_>) -> Self {
         let (features, _) = crate::features(text, lexicon);
-        let mut blocks = vec![Vec::new(); features.last().map_or(1, |last| last.block + 1)];
+        let mut blocks = vec![Block::default(); features.last().map_or(1, |last| last.block + 1)];
         for feature in &features {
-            blocks[feature.block].push((base(feature.family.section()) + feature.index) as u32);
+            let place = (base(feature.family.section()) + feature.index) as u32;
+            match feature.scope {
+                Scope::New => blocks[feature.block].added.push(place),
+                Scope::Again => blocks[feature.block].alone.push(place),
+                Scope::Reply if feature.block > 0 => blocks[feature.block - 1].alone.push(place),
+                Scope::Reply => {}
+            }
         }
         Self { blocks, toxic, weight }
     }
 
     /// The worst block or pair of neighbours under these weights, as in scoring, and its sum.
-    fn worst(&self, weights: &[f32]) -> (std::ops::Range<usize>, f32) {
-        let sum = |places: &Vec<u32>| -> f32 {
+    fn worst(&self, weights: &[f32]) -> (Window, f32) {
+        let sum = |places: &[u32]| -> f32 {
             places.iter().map(|place| weights[*place as usize] * VALUES[section(*place)]).sum()
         };
-        let (mut before, mut best) = (0.0, (0..0, f32::NEG_INFINITY));
-        for (last, block) in self.blocks.iter().enumerate() {
-            let current = sum(block);
-            if before + current > best.1 {
-                best = (last.saturating_sub(1)..last + 1, before + current);
+        let (mut before, mut best) = (None, (Window { first: 0, pair: false }, f32::NEG_INFINITY));
+        for (i, block) in self.blocks.iter().enumerate() {
+            let added = sum(&block.added);
+            let alone = added + sum(&block.alone);
+            let pair = before.map_or(f32::NEG_INFINITY, |before: f32| before + added);
+            if pair > best.1 {
+                best = (Window { first: i - 1, pair: true }, pair);
             }
-            if current > best.1 {
-                best = (last..last + 1, current);
+            if alone > best.1 {
+                best = (Window { first: i, pair: false }, alone);
             }
-            before = current;
+            before = Some(alone);
         }
         best
     }
+
+    fn places(&self, Window { first, pair }: Window) -> impl Iterator<Item = &u32> {
+        let Block { added, alone } = &self.blocks[first];
+        let behind = if pair { self.blocks[first + 1].added.as_slice() } else { &[] };
+        added.iter().chain(alone).chain(behind)
+    }
+}
+
+/// A block, or it and the one behind it.
+#[derive(Clone, Copy)]
+struct Window {
+    first: usize,
+    pair: bool,
 }
 
 fn base(section: Section) -> usize {
@@ -77,7 +106,7 @@ impl Default for Settings {
 }
 
 /// The weight of a text made of a template.
-pub const MADE: f32 = 1.0;
+pub const MADE: f32 = 0.4;
 
 /// The weight of a row: French ones are few.
 pub fn weight(row: &Row) -> f32 {
@@ -98,7 +127,7 @@ pub fn learn(examples: &[&Example], settings: Settings) -> Vec<f32> {
             let (worst, sum) = example.worst(&weights);
             let target = f32::from(u8::from(example.toxic));
             let error = (sigmoid(INTERCEPT + sum) - target) * example.weight;
-            for place in example.blocks[worst].iter().flatten() {
+            for place in example.places(worst) {
                 let at = *place as usize;
                 let slope = error * VALUES[section(*place)] + settings.decay * weights[at];
                 squares[at] += slope * slope;

@@ -8,9 +8,9 @@ use crate::fold;
 use crate::weights::{LEXICON_SLOTS, word_hash};
 
 /// The names of the classes in `lexicon.csv`; a place here is the number in the file of weights.
-pub const CLASSES: [&str; 22] = [
+pub const CLASSES: [&str; 23] = [
     "function", "you", "self", "they", "be", "negator", "all", "say", "counter", "positive", "hate", "harm",
-    "death", "expel", "vermin", "inferior", "group", "slur", "insult", "swear", "sexual", "thing",
+    "death", "expel", "vermin", "inferior", "group", "slur", "insult", "swear", "sexual", "thing", "turn",
 ];
 
 /// A word as codes; `None` for what the scanner would not give as one word.
@@ -62,4 +62,18 @@ pub fn slots(csv: &str) -> Result<Box<[u32; LEXICON_SLOTS]>> {
         slots[at] = hash >> 8 << 8 | u32::from(class) << 3 | u32::from(languages);
     }
     Ok(slots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::{COUNTER, HARM, HATE, INFERIOR, INSULT, SAY, SLUR, SWEAR, THEY, TURN, YOU};
+
+    #[test]
+    fn the_numbers_in_the_code_are_those_of_the_names() {
+        let classes = [YOU, THEY, SAY, COUNTER, HATE, HARM, INFERIOR, SLUR, INSULT, SWEAR, TURN];
+        let names =
+            ["you", "they", "say", "counter", "hate", "harm", "inferior", "slur", "insult", "swear", "turn"];
+        assert_eq!(classes.map(|class| CLASSES[class as usize]), names);
+    }
 }

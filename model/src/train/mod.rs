@@ -24,6 +24,9 @@ use figures::{Figures, Pair, figures};
 use functional::Case;
 use learn::{Example, Settings};
 
+/// A chain of texts for so many texts of templates.
+const CHAINS: usize = 8;
+
 /// How much is done.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
@@ -82,8 +85,9 @@ pub fn train(mut rows: Vec<Row>, plan: Plan) -> Result<Outcome> {
     let slots = lexicon::slots(include_str!("../../lexicon.csv"))?;
     let bytes: Vec<u8> = slots.iter().flat_map(|slot| slot.to_le_bytes()).collect();
     let table = Lexicon::new(bytes.as_slice().try_into()?);
-    let made =
+    let mut made =
         augment::make(include_str!("../../templates.csv"), include_str!("../../slots.csv"), plan.fills)?;
+    made.extend(augment::chains(&made, made.len() / CHAINS, plan.folds));
     let examples: Vec<_> =
         rows.iter().map(|row| Example::new(&row.text, row.toxic, learn::weight(row), table)).collect();
     let made_examples: Vec<_> =

@@ -62,8 +62,13 @@ impl Jobs {
 /// Memory instead of a file.
 const MEMORY: &str = ":memory:";
 
+/// Where there are no jobs it is known by its name alone, and nothing of it need be in the binary.
+const fn known(setting: Setting) -> Setting {
+    if BUILT { setting } else { Setting { default: "", help: "", set: |_, _| Err(ABSENT.into()), ..setting } }
+}
+
 pub(super) const SETTINGS: &[Setting] = &[
-    Setting {
+    known(Setting {
         flag: "data-dir",
         value: "DIRECTORY",
         default: ".",
@@ -72,55 +77,56 @@ pub(super) const SETTINGS: &[Setting] = &[
             config.jobs.store = Place::Directory((text != MEMORY).then(|| text.into()));
             Ok(())
         },
-    },
-    Setting {
+    }),
+    known(Setting {
         flag: "redis-url",
         value: "URL",
         default: "",
-        help: "Redis to keep jobs in instead: redis://... or rediss://...; better set as a variable, for its password",
+        help: "Redis to keep jobs in instead: redis://... (with feature tls also rediss://...); better set as a variable, for its password",
         set: |config, text| redis(text).map(|url| config.jobs.store = Place::Redis(url)),
-    },
-    Setting {
+    }),
+    known(Setting {
         flag: "worker",
         value: "on|off",
         default: "on",
         help: "do jobs too; off leaves them to processes of ounce worker",
         set: |config, text| switch(text).map(|on| config.jobs.worker = on),
-    },
-    Setting {
+    }),
+    known(Setting {
         flag: "worker-concurrency",
         value: "N",
         default: "64",
         help: "jobs that this process does at once",
         set: |config, text| number(text, 10_000).map(|n| config.jobs.limits.concurrency = n),
-    },
-    Setting {
+    }),
+    known(Setting {
         flag: "job-lease",
         value: "TIME",
         default: "30s",
         help: "after which a job is taken from a worker that is not heard of",
         set: |config, text| time(text, 100).map(|lease| config.jobs.limits.lease = lease),
-    },
-    Setting {
+    }),
+    known(Setting {
         flag: "job-keep",
         value: "TIME",
         default: "60m",
         help: "how long a job that is done can be seen",
         set: |config, text| time(text, 100).map(|keep| config.jobs.limits.keep = keep),
-    },
-    Setting {
+    }),
+    known(Setting {
         flag: "queue-limit",
         value: "N",
         default: "1000000",
         help: "jobs that may wait; more get 429",
         set: |config, text| number(text, 1_000_000_000).map(|n| config.jobs.limits.queue = n),
-    },
+    }),
 ];
 
 /// Whether it is a URL of Redis, as far as can be told without its client.
 fn redis(text: &str) -> Result<String, String> {
+    if text.starts_with("rediss://") && !cfg!(feature = "tls") {
+        return Err("wants TLS, which this build does not have: build it with --features tls".into());
+    }
     let known = ["redis://", "rediss://"].iter().any(|scheme| text.starts_with(scheme));
-    known
-        .then(|| text.into())
-        .ok_or_else(|| "is not a URL such as redis://host:6379/0 or rediss://...".into())
+    known.then(|| text.into()).ok_or_else(|| "is not a URL such as redis://host:6379/0".into())
 }

@@ -31,9 +31,14 @@ impl Metrics {
             Histogram::with_opts(HistogramOpts::new(name, help).buckets(SECONDS.to_vec())).expect(VALID)
         };
         let completed = Opts::new("jobs_completed_total", "Jobs that this process has ended, by status.");
+        let completed = IntCounterVec::new(completed, &["status"]).expect(VALID);
+        // There from the start, at 0: the first one is a growth too.
+        for status in [Status::Done, Status::Failed] {
+            completed.with_label_values(&[status.as_str()]);
+        }
         Metrics {
             enqueued: counter("jobs_enqueued_total", "Jobs that this process has stored."),
-            completed: IntCounterVec::new(completed, &["status"]).expect(VALID),
+            completed,
             depth: gauge("jobs_queue_depth", "Jobs in the store that wait."),
             inflight: gauge("jobs_inflight", "Jobs that this process is doing."),
             wait_seconds: seconds("job_wait_seconds", "Time from a job's arrival to its start, in seconds."),

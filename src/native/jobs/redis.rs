@@ -78,6 +78,11 @@ impl Redis {
         Ok(Redis { limits, links, reader })
     }
 
+    /// Where the jobs are, for people: without user and password.
+    pub fn place(&self) -> String {
+        self.links.server.place()
+    }
+
     async fn call<T>(&self, call: &Call, read: impl FnOnce(Parts) -> Option<T>) -> Result<T, Away> {
         understood(read(self.links.call(call).await?))
     }

@@ -50,7 +50,7 @@ impl Worker {
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut taking, mut ending) = (None, None);
         loop {
-            let free = self.concurrency - self.held.len();
+            let free = self.free();
             if taking.is_none() && free > 0 {
                 taking = Some(Work::new(patiently(self.jobs.clone(), free)));
             }
@@ -64,6 +64,13 @@ impl Worker {
                 taken = Work::done(&mut taking) => self.start(taken),
             }
         }
+    }
+
+    /// How many more to take. Those whose ends are being stored keep no others waiting, so that one commit can store
+    /// ends and begin new jobs; but they are not to pile up where taking works and storing does not.
+    fn free(&self) -> usize {
+        let idle = self.concurrency.saturating_sub(self.running.len());
+        idle.min((2 * self.concurrency).saturating_sub(self.held.len()))
     }
 
     async fn finish(&mut self, mut ending: Option<Work<Ended>>) {

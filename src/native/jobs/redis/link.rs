@@ -35,6 +35,10 @@ impl Server {
         let client = Client::open(url).map_err(explain)?;
         Ok(Server { client, hashes: Script::TEXTS.into_iter().map(redis::Script::new).collect() })
     }
+
+    pub fn place(&self) -> String {
+        format!("Redis at {}", self.client.get_connection_info().addr())
+    }
 }
 
 pub struct Link {
