@@ -313,7 +313,8 @@ pub fn help() -> String {
     }
     for Preset { variant, help, values } in PRESETS {
         let values: Vec<_> = values.iter().map(|(flag, value)| format!("--{flag} {value}")).collect();
-        let _ = writeln!(text, "\n--variant {variant} has defaults for {help}:\n  {}", values.join(" "));
+        let lines: Vec<_> = values.chunks(4).map(|some| some.join(" ")).collect();
+        let _ = writeln!(text, "\n--variant {variant} has defaults for {help}:\n  {}", lines.join("\n  "));
     }
     text
 }

@@ -72,7 +72,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         flag: "data-dir",
         value: "DIRECTORY",
         default: ".",
-        help: "where ounce.db is, made when the first job comes; :memory: keeps jobs in memory alone",
+        help: "where ounce.db is, made when the first job comes; :memory: is memory alone",
         set: |config, text| {
             config.jobs.store = Place::Directory((text != MEMORY).then(|| text.into()));
             Ok(())
@@ -82,7 +82,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         flag: "redis-url",
         value: "URL",
         default: "",
-        help: "Redis to keep jobs in instead: redis://... (with feature tls also rediss://...); better set as a variable, for its password",
+        help: "Redis for jobs instead, redis://...; better as a variable",
         set: |config, text| redis(text).map(|url| config.jobs.store = Place::Redis(url)),
     }),
     known(Setting {
@@ -95,7 +95,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     known(Setting {
         flag: "worker-concurrency",
         value: "N",
-        default: "64",
+        default: "128",
         help: "jobs that this process does at once",
         set: |config, text| number(text, 10_000).map(|n| config.jobs.limits.concurrency = n),
     }),
