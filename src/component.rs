@@ -28,7 +28,6 @@ use wasi::http::types::{
 use wasi::io::streams::StreamError;
 
 use crate::host::Host;
-use crate::jobs::Nowhere;
 use crate::metrics;
 use crate::router::{Surface, Target};
 use crate::service;
@@ -60,7 +59,6 @@ struct Wasi {
 
 impl Host for Wasi {
     type Exchange<'a> = ();
-    type Jobs = Nowhere;
 
     fn surface(&self) -> Surface {
         Surface::Everything
@@ -90,7 +88,7 @@ impl Host for Wasi {
     }
 
     /// An instance sees one request, so request metrics are the host's business.
-    async fn metrics(&self) -> String {
+    fn metrics(&self) -> String {
         metrics::build_info(self.variant())
     }
 

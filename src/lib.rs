@@ -18,8 +18,6 @@ pub mod router;
 
 pub mod handlers;
 
-pub mod jobs;
-
 pub mod metrics;
 pub mod problem;
 pub mod reply;

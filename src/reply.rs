@@ -1,7 +1,7 @@
 //! What a handler answers, before it becomes an HTTP response.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde::Serialize;
 
@@ -9,8 +9,7 @@ use serde::Serialize;
 pub struct Reply {
     pub status: StatusCode,
     pub content_type: HeaderValue,
-    /// Besides the type; mostly none, which takes no memory.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub allow: Option<HeaderValue>,
     pub body: Bytes,
 }
 
@@ -19,7 +18,7 @@ impl Reply {
         Reply {
             status: StatusCode::OK,
             content_type: HeaderValue::from_static(content_type),
-            headers: Vec::new(),
+            allow: None,
             body: body.into(),
         }
     }
@@ -35,7 +34,9 @@ impl Reply {
     pub fn into_response(self, mut headers: HeaderMap) -> Response<Full<Bytes>> {
         headers.clear();
         headers.insert(header::CONTENT_TYPE, self.content_type);
-        headers.extend(self.headers);
+        if let Some(allow) = self.allow {
+            headers.insert(header::ALLOW, allow);
+        }
         let mut response = Response::new(Full::new(self.body));
         *response.status_mut() = self.status;
         *response.headers_mut() = headers;

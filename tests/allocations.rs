@@ -54,7 +54,6 @@ impl Exchange for Measured<'_> {
 
 impl Host for Measuring {
     type Exchange<'a> = Measured<'a>;
-    type Jobs = ounce::jobs::Nowhere;
 
     fn surface(&self) -> Surface {
         Surface::Everything
@@ -80,7 +79,7 @@ impl Host for Measuring {
 
     async fn sleep(&self, _: Duration) {}
 
-    async fn metrics(&self) -> String {
+    fn metrics(&self) -> String {
         String::new()
     }
 
