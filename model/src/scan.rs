@@ -131,6 +131,16 @@ impl<W: Words> Scanner<'_, W> {
     fn step(&mut self, text: &str, at: usize) -> usize {
         let rest = &text.as_bytes()[at..];
         let byte = rest[0];
+        // Most of a text is letters within words, where nothing else is to be looked for.
+        if self.word.length > 0 && byte.is_ascii_alphabetic() {
+            let run = rest.iter().take_while(|byte| byte.is_ascii_alphabetic());
+            let mut to = at;
+            for byte in run {
+                self.letter(byte.to_ascii_lowercase(), to, to + 1);
+                to += 1;
+            }
+            return to;
+        }
         if byte == b'&'
             && let Some((c, length)) = entity(rest)
         {

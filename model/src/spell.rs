@@ -151,8 +151,9 @@ fn sounds(word: &Word, lexicon: &Lexicon<'_>) -> Option<Word> {
     const SPELLINGS: [(&[u8], u8); 5] =
         [(b"ph", b'f'), (b"v", b'u'), (b"oo", b'u'), (b"k", b'c'), (b"z", b's')];
     let codes = word.codes();
+    let letters = codes.iter().fold(0_u32, |letters, code| letters | bit(*code));
     for (written, meant) in SPELLINGS {
-        if !codes.contains(&written[0]) || !codes.windows(written.len()).any(|window| window == written) {
+        if letters & bit(written[0]) == 0 || !codes.windows(written.len()).any(|window| window == written) {
             continue;
         }
         let mut guess = Word::new();
@@ -170,6 +171,11 @@ fn sounds(word: &Word, lexicon: &Lexicon<'_>) -> Option<Word> {
         }
     }
     None
+}
+
+/// A letter in a set of letters.
+fn bit(code: u8) -> u32 {
+    if code.is_ascii_lowercase() { 1 << (code - b'a') } else { 0 }
 }
 
 fn swapped(word: &Word, lexicon: &Lexicon<'_>) -> Option<Word> {
