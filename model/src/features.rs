@@ -72,6 +72,13 @@ pub struct Feature {
 /// Takes features in the order of the text.
 pub(crate) trait Sink {
     fn feature(&mut self, family: Family, index: usize, scope: Scope, from: usize, to: usize);
+    /// The parts of a word.
+    fn inside(&mut self, word: &Word, scope: Scope) {
+        parts(word.codes(), |index, first, last| {
+            let (from, to) = word.span(first.saturating_sub(1), (last - 1).min(word.codes().len()));
+            self.feature(Family::Chars, index, scope, from, to);
+        });
+    }
     /// A block ends that is in this language.
     fn block(&mut self, language: Option<Language>);
 }
@@ -261,7 +268,7 @@ impl<S: Sink> State<'_, '_, S> {
             self.emit(Family::Word, mix(hash ^ (language + 1).wrapping_mul(0x9E37_79B9)), from, to);
             // Function words have nothing inside.
             if class != NO_CLASS || languages == 0 {
-                self.inside(word, scope);
+                self.sink.inside(word, scope);
             }
         }
         self.pairs(hash, class, to);
@@ -325,25 +332,6 @@ impl<S: Sink> State<'_, '_, S> {
         self.classes[0] = Known { class, hash, position: self.position, from };
     }
 
-    /// Parts of three, four and five letters; the word's ends count as letters.
-    #[inline]
-    fn inside(&mut self, word: &Word, scope: Scope) {
-        let codes = word.codes();
-        let mut window = u64::from(b'_');
-        for k in 1..=codes.len() + 1 {
-            window = window << 8 | u64::from(codes.get(k - 1).copied().unwrap_or(b'_'));
-            for n in 3..=5 {
-                if k + 1 >= n {
-                    let (first, last) = (k + 1 - n, k + 1);
-                    let part = (window & ((1 << (8 * n)) - 1)) | (n as u64) << 56;
-                    let index = part.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - CHARS.trailing_zeros());
-                    let (from, to) = word.span(first.saturating_sub(1), (last - 1).min(codes.len()));
-                    self.sink.feature(Family::Chars, index as usize, scope, from, to);
-                }
-            }
-        }
-    }
-
     /// Gives a feature on, if it is the first of its kind in this block.
     #[inline(always)]
     fn emit(&mut self, family: Family, hash: u32, from: usize, to: usize) -> Option<Scope> {
@@ -397,6 +385,24 @@ impl<S: Sink> State<'_, '_, S> {
             std::cmp::Ordering::Equal => return Language::Unknown,
         };
         if best <= self.other || best * 4 < self.unknown { Language::Unknown } else { language }
+    }
+}
+
+/// Parts of three, four and five letters, each with its place and where it begins and ends; the word's ends count as
+/// letters.
+#[inline]
+pub(crate) fn parts(codes: &[u8], mut each: impl FnMut(usize, usize, usize)) {
+    let mut window = u64::from(b'_');
+    for (k, code) in codes.iter().chain(b"_").enumerate() {
+        window = window << 8 | u64::from(*code);
+        let last = k + 2;
+        for n in 3..=5 {
+            if last >= n {
+                let part = (window & ((1 << (8 * n)) - 1)) | (n as u64) << 56;
+                let index = part.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - CHARS.trailing_zeros());
+                each(index as usize, last - n, last);
+            }
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use crate::features::{Family, Feature, Kind, Scope, Sink, extract, features};
+use crate::features::{Family, Feature, Kind, Scope, Sink, extract, features, parts};
+use crate::scan::Word;
 use crate::weights::{CHARS, CLASSES, Calibration, Model, SHIPPED, Section, WORDS};
 
 /// From these probabilities on a verdict is medium, and high.
@@ -131,6 +132,14 @@ impl Sink for Sum<'_> {
     #[inline]
     fn feature(&mut self, family: Family, index: usize, scope: Scope, _: usize, _: usize) {
         self.blocks.add(family.section(), step(self.model, family.section(), index), scope);
+    }
+
+    /// Most features are these, and need no more than a sum.
+    #[inline]
+    fn inside(&mut self, word: &Word, scope: Scope) {
+        let mut sum = 0;
+        parts(word.codes(), |index, _, _| sum += step(self.model, Section::Chars, index));
+        self.blocks.add(Section::Chars, sum, scope);
     }
 
     fn block(&mut self, language: Option<Language>) {
