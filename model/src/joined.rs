@@ -33,29 +33,11 @@ pub fn parts(word: &Word, lexicon: &Lexicon<'_>) -> Option<Parts> {
 /// an attack opens with. This is strict enough for words that nothing marks as joined: `therapist`, `assess` and
 /// `députés` pass.
 pub fn attack(word: &Word, lexicon: &Lexicon<'_>) -> Option<Parts> {
-    const NONE: u8 = u8::MAX;
     let codes = word.codes();
     if codes.len() < SHORTEST_ATTACK {
         return None;
     }
-    // Where the part begins that ends there, if what is before it is all parts.
-    let mut begin = [NONE; WORD + 1];
-    begin[0] = 0;
-    for at in 0..codes.len() {
-        if begin[at] == NONE {
-            continue;
-        }
-        let mut prefix = Prefix::default();
-        for end in at + 1..=codes.len().min(at + LONGEST_PART) {
-            prefix.push(codes[end - 1]);
-            if end < at + 2 || begin[end] != NONE {
-                continue;
-            }
-            if lexicon.find(prefix.hash()).is_some() {
-                begin[end] = at as u8;
-            }
-        }
-    }
+    let begin = begins(codes, lexicon);
     if begin[codes.len()] == NONE {
         return None;
     }
@@ -75,6 +57,28 @@ pub fn attack(word: &Word, lexicon: &Lexicon<'_>) -> Option<Parts> {
     let opened = opens(lexicon.find(word_hash(&codes[..parts[0].1 as usize])).unwrap_or_default().class);
     let enough = if opened { count > 1 } else { count > 2 && codes.len() >= SURE_ATTACK };
     (enough && (insults || harms && addresses)).then_some((parts, count))
+}
+
+/// No part ends there.
+const NONE: u8 = u8::MAX;
+
+/// For each place where a part ends, where it begins, if what is before it is all parts.
+fn begins(codes: &[u8], lexicon: &Lexicon<'_>) -> [u8; WORD + 1] {
+    let mut begin = [NONE; WORD + 1];
+    begin[0] = 0;
+    for at in 0..codes.len() {
+        if begin[at] == NONE {
+            continue;
+        }
+        let mut prefix = Prefix::default();
+        for end in at + 1..=codes.len().min(at + LONGEST_PART) {
+            prefix.push(codes[end - 1]);
+            if end >= at + 2 && begin[end] == NONE && lexicon.find(prefix.hash()).is_some() {
+                begin[end] = at as u8;
+            }
+        }
+    }
+    begin
 }
 
 fn opens(class: Class) -> bool {
@@ -108,14 +112,6 @@ mod tests {
     use crate::SHIPPED;
     use crate::spell::spell;
 
-    fn word(text: &str) -> Word {
-        let mut word = Word::new();
-        for (i, code) in text.bytes().enumerate() {
-            word.push(code, i, i + 1);
-        }
-        word
-    }
-
     fn text(word: &Word) -> Vec<String> {
         if spell(&mut word.clone(), &SHIPPED.lexicon).1.is_some() {
             return Vec::new();
@@ -135,7 +131,7 @@ mod tests {
             ("niquetamere", "nique ta mere"),
             ("fermetagueule", "ferme ta gueule"),
         ] {
-            assert_eq!(text(&word(joined)).join(" "), parts);
+            assert_eq!(text(&Word::of(joined)).join(" "), parts);
         }
     }
 
@@ -170,17 +166,17 @@ mod tests {
             "youthful",
             "yourselves",
         ] {
-            assert!(text(&word(plain)).is_empty(), "{plain}");
+            assert!(text(&Word::of(plain)).is_empty(), "{plain}");
         }
     }
 
     #[test]
     fn joined_words_are_found() {
-        let mut joined = word("ihatewomen");
+        let mut joined = Word::of("ihatewomen");
         assert!(text(&joined).is_empty());
         joined.joined = true;
         assert_eq!(text(&joined), ["hate", "women"]);
-        assert_eq!(text(&word("killallimmigrants")), ["kill", "all", "immigrants"]);
-        assert!(text(&word("counterrevolutionary")).is_empty());
+        assert_eq!(text(&Word::of("killallimmigrants")), ["kill", "all", "immigrants"]);
+        assert!(text(&Word::of("counterrevolutionary")).is_empty());
     }
 }

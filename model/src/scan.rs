@@ -86,6 +86,18 @@ impl Word {
     }
 }
 
+#[cfg(test)]
+impl Word {
+    /// A word whose codes are the bytes of `text`.
+    pub fn of(text: &str) -> Self {
+        let mut word = Self::new();
+        for (i, code) in text.bytes().enumerate() {
+            word.push(code, i, i + 1);
+        }
+        word
+    }
+}
+
 /// From so many characters on between them, letters are not spaced out but stand alone.
 const APART: usize = 4;
 

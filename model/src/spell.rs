@@ -217,16 +217,8 @@ mod tests {
     use super::*;
     use crate::SHIPPED;
 
-    fn word(text: &str) -> Word {
-        let mut word = Word::new();
-        for (i, code) in text.bytes().enumerate() {
-            word.push(code, i, i + 1);
-        }
-        word
-    }
-
     fn spelled(text: &str) -> String {
-        let mut word = word(text);
+        let mut word = Word::of(text);
         spell(&mut word, &SHIPPED.lexicon);
         String::from_utf8_lossy(word.codes()).into_owned()
     }
@@ -275,8 +267,8 @@ mod tests {
     #[test]
     fn codes_are_no_words() {
         for code in ["a55", "b12", "m4"] {
-            assert_eq!(spell(&mut word(code), &SHIPPED.lexicon), (false, None), "{code}");
+            assert_eq!(spell(&mut Word::of(code), &SHIPPED.lexicon), (false, None), "{code}");
         }
-        assert!(spell(&mut word("4ss"), &SHIPPED.lexicon).1.is_some());
+        assert!(spell(&mut Word::of("4ss"), &SHIPPED.lexicon).1.is_some());
     }
 }
