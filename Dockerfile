@@ -18,7 +18,7 @@ FROM --platform=$BUILDPLATFORM rust:${RUST_VERSION}-slim AS build
 ARG TARGETARCH
 WORKDIR /src
 
-# Rust brings musl along for each target, but not a C compiler to link with.
+# Rust brings musl along for each target, but neither a C compiler to link with nor the headers that SQLite wants.
 RUN set -eu; \
     case "$TARGETARCH" in \
         amd64) arch=x86_64 gcc=gcc-x86-64-linux-gnu ;; \
@@ -26,12 +26,16 @@ RUN set -eu; \
         *) echo "for amd64 and arm64, not for '$TARGETARCH'" >&2; exit 1 ;; \
     esac; \
     rustup target add "$arch-unknown-linux-musl"; \
-    if ! command -v "$arch-linux-gnu-gcc"; then \
-        apt-get update; \
-        apt-get install --yes --no-install-recommends "$gcc"; \
-        rm -rf /var/lib/apt/lists/*; \
-    fi; \
-    echo "export CARGO_BUILD_TARGET=$arch-unknown-linux-musl RUSTFLAGS=-Clinker=$arch-linux-gnu-gcc" >/env
+    dpkg --add-architecture "$TARGETARCH"; \
+    apt-get update; \
+    apt-get install --yes --no-install-recommends "$gcc" "musl-dev:$TARGETARCH"; \
+    rm -rf /var/lib/apt/lists/*; \
+    headers="-nostdinc -isystem /usr/include/$arch-linux-musl"; \
+    headers="$headers -isystem $("$arch-linux-gnu-gcc" -print-file-name=include)"; \
+    { \
+        echo "export CARGO_BUILD_TARGET=$arch-unknown-linux-musl RUSTFLAGS=-Clinker=$arch-linux-gnu-gcc"; \
+        echo "export CC_${arch}_unknown_linux_musl=$arch-linux-gnu-gcc CFLAGS_${arch}_unknown_linux_musl='$headers'"; \
+    } >/env
 
 # The workspace does not load without its other member; that it holds nothing keeps changes there out of here.
 COPY bench/Cargo.toml bench/
@@ -47,16 +51,20 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target,id=ounce-target \
     set -eu; \
     . /env; \
+    LIBSQLITE3_FLAGS=$(tr '\n' ' ' <src/native/jobs/sqlite/flags); export LIBSQLITE3_FLAGS; \
     find src model build.rs -exec touch {} +; \
     cargo build --locked -p ounce --profile dist; \
     cargo build --locked -p ounce --profile dist-minimal --no-default-features --features minimal; \
     install -D "target/$CARGO_BUILD_TARGET/dist/ounce" /out/ounce; \
     install -D "target/$CARGO_BUILD_TARGET/dist-minimal/ounce" /out/ounce-minimal; \
+    mkdir /out/data; \
     touch --date=@0 /out/*
 # ---- build: end
 
 FROM scratch AS prebuilt
 COPY dist/ounce dist/ounce-minimal /out/
+# Empty: `make images` makes it.
+COPY dist/data /out/data
 
 FROM ${BINARIES} AS binaries
 
@@ -79,11 +87,17 @@ LABEL org.opencontainers.image.title="ounce" \
 FROM image AS minimal
 COPY --from=binaries /out/ounce-minimal /ounce
 
+# Jobs are kept in a volume: of its own for each container, unless it is given one.
+FROM image AS keeping
+COPY --from=binaries --chown=65532:65532 /out/data /data
+VOLUME /data
+ENV OUNCE_DATA_DIR=/data
+
 # For runtimes that give each container a virtual machine (Kata, Fly): one CPU.
-FROM image AS microvm
+FROM keeping AS microvm
 ENV OUNCE_VARIANT=microvm OUNCE_WORKERS=1
 COPY --from=binaries /out/ounce /ounce
 
 # The last stage is what `docker build .` and `kraft` make.
-FROM image AS standard
+FROM keeping AS standard
 COPY --from=binaries /out/ounce /ounce

@@ -16,6 +16,9 @@ export OUNCE_TOOLCHAIN_SOURCES ?= $(abspath $(wildcard ../shared/toolchain))
 # These would replace the flags of each target; and what is weighed should not differ from shell to shell.
 unexport RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET
 
+# SQLite without what nobody asks it for. A plain `cargo build` takes all of it, which works as well.
+export LIBSQLITE3_FLAGS := $(shell cat src/native/jobs/sqlite/flags)
+
 # First line of a recipe: std for every target, flags for cargo, wasmtime on the PATH.
 define ENV
 exports=$$($(SETUP) env)
@@ -85,7 +88,7 @@ test: ## everything that CI runs, from cheap to dear
 	else printf '\n== shellcheck: skipped, it is not installed\n'; fi
 	step cargo clippy --locked --workspace --all-targets -- -D warnings
 	step cargo clippy --locked -p ounce --no-default-features --features minimal --all-targets -- -D warnings
-	step cargo clippy --locked -p ounce --features bert --all-targets -- -D warnings
+	step cargo clippy --locked -p ounce --features bert,tls --all-targets -- -D warnings
 	step $(SETUP) targets
 	$(ENV)
 	step cargo clippy --locked -p ounce --lib --target wasm32-wasip2 -- -D warnings
@@ -94,11 +97,12 @@ test: ## everything that CI runs, from cheap to dear
 	step $(SETUP) wasmtime
 	step $(SETUP) tracer
 	step $(SETUP) browser
+	step $(SETUP) redis
 	step $(MAKE) --no-print-directory pack
 	skipped=$$(mktemp)
 	trap 'rm -f "$$skipped"' EXIT
 	OUNCE_SKIPPED=$$skipped step cargo test --locked --workspace
-	step cargo test --locked -p ounce --features bert --lib --test bert
+	step cargo test --locked -p ounce --features bert,tls --lib --test bert --test redis
 	printf '\n== %d tests skipped\n' "$$(wc -l <"$$skipped")"
 	cat "$$skipped"
 

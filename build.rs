@@ -1,11 +1,33 @@
-//! Lays out the static binary so that what is rarely run does not stay in memory: see `src/native/rare.ld`.
+//! Lays out the static binary so that what is rarely run does not stay in memory: see `src/native/rare.ld`. And
+//! compresses the page's files, so that the service need not know how.
+
+use std::io::Write;
+use std::path::Path;
+use std::{env, fs};
+
+use flate2::{Compression, GzBuilder};
+
+const PAGE: [&str; 3] = ["page.html", "page.css", "page.js"];
 
 fn main() {
     let script = "src/native/rare.ld";
     println!("cargo::rerun-if-changed={script}");
     println!("cargo::rerun-if-changed=build.rs");
-    if std::env::var("CARGO_CFG_TARGET_ENV").as_deref() == Ok("musl") {
-        let root = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
+    if env::var("CARGO_CFG_TARGET_ENV").as_deref() == Ok("musl") {
+        let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
         println!("cargo::rustc-link-arg-bins=-Wl,-T,{root}/{script}");
     }
+    let out = env::var("OUT_DIR").expect("cargo sets it");
+    for name in PAGE {
+        let source = format!("src/handlers/page/{name}");
+        println!("cargo::rerun-if-changed={source}");
+        let packed = gzip(&fs::read(&source).expect("it is in the tree"));
+        fs::write(Path::new(&out).join(format!("{name}.gz")), packed).expect("cargo makes the directory");
+    }
+}
+
+/// The same bytes on every machine: gzip's header can tell a time, and here it does not.
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packer = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
+    packer.write_all(bytes).and_then(|()| packer.finish()).expect("memory takes it")
 }

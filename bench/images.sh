@@ -17,6 +17,7 @@ for binary in dist/ounce dist/ounce-minimal; do
     [[ -f $binary ]] || die "$binary is missing: make build"
 done
 
+mkdir -p dist/data # the volume's mount point
 revision=$(git rev-parse HEAD 2>/dev/null) || revision=unknown
 if [[ $revision != unknown && -n $(git status --porcelain) ]]; then revision+=-dirty; fi
 options=(--quiet --file - --build-arg BINARIES=prebuilt --build-arg "REVISION=$revision")

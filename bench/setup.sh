@@ -2,14 +2,15 @@
 # Makes what a build and a measurement need usable, without root and without changing the machine:
 # everything it adds is in a cache directory of its own, but for `rustup target add` and `rustup component add`.
 #
-#   bench/setup.sh targets    std of <this architecture>-unknown-linux-musl and of wasm32-wasip2
+#   bench/setup.sh targets    std of <this architecture>-unknown-linux-musl and of wasm32-wasip2, musl's headers for C
 #   bench/setup.sh env        the same, then the `export` lines for cargo: eval "$(bench/setup.sh env)";
 #                             with --as-is nothing is installed
 #   bench/setup.sh wasmtime   the WASM runtime that is weighed
 #   bench/setup.sh guest      what a microVM boots, in dist/ (microvm/kernel.sh)
 #   bench/setup.sh lints      rustfmt and clippy
 #   bench/setup.sh tracer     strace, where it may be installed: a test looks at system calls
-#   bench/setup.sh browser    chromium, where it may be installed: a test looks at the report's page
+#   bench/setup.sh browser    chromium, where it may be installed: tests look at the report's page and the service's
+#   bench/setup.sh redis      redis-server, where it may be installed: jobs are kept there
 #   bench/setup.sh cache      where the cache is
 #
 # Settings: OUNCE_CACHE (the cache), OUNCE_TOOLCHAIN_SOURCES (a directory or archive with sources of std),
@@ -64,6 +65,8 @@ targets() {
     for target in "$musl" "$wasm"; do
         in_toolchain "$target" || in_sysroot "$target" || add_target "$target"
     done
+    musl_cc || locked musl-headers
+    musl_cc || die "C cannot be compiled for $musl: install musl-tools (Debian, Ubuntu), musl-gcc (Fedora), musl (Arch, Alpine)"
 }
 
 add_target() {
@@ -236,6 +239,38 @@ find_musl() {
     deb musl-dev && [[ -f $found/libc.a ]]
 }
 
+# How C (SQLite) is compiled for musl, in $compiler and $compiler_flags: by musl's own wrapper of gcc, or by the C
+# compiler that there is, which is told to look at musl's headers instead of the system's.
+musl_cc() {
+    local arch=${host%%-*} name=CC_${musl//-/_} include own
+    compiler=${!name:-} compiler_flags=
+    if [[ -n $compiler ]]; then return; fi
+    if [[ $(cc -dumpmachine) == *-musl* ]]; then compiler=cc; return; fi
+    for compiler in "$arch-linux-musl-gcc" musl-gcc; do
+        if have "$compiler"; then return; fi
+    done
+    compiler=cc
+    own=$(cc -print-file-name=include)
+    if [[ $own != /* ]]; then own=$(cc -print-resource-dir)/include; fi # clang
+    # Debian and Ubuntu, Arch, Fedora, and what `musl-headers` has fetched.
+    for include in "/usr/include/$arch-linux-musl" /usr/lib/musl/include "/usr/$arch-linux-musl/include" "$cache/musl/$arch"; do
+        compiler_flags="-nostdinc -isystem $include -isystem $own -U_FORTIFY_SOURCE -fno-stack-protector"
+        if [[ -f $include/stdio.h ]]; then return; fi
+    done
+    return 1
+}
+
+# Runs under the lock. Where there is no musl-dev to be had, `musl_cc` still fails afterwards, which is said.
+musl_headers() {
+    local arch=${host%%-*}
+    new_tmp
+    if ! deb musl-dev; then return; fi
+    mkdir -p "$cache/musl"
+    rm -rf "${cache:?}/musl/$arch"
+    mv -T "$tmp/deb/musl-dev/usr/include/$arch-linux-musl" "$cache/musl/$arch"
+    say "$musl: Debian's headers of musl are in $cache/musl"
+}
+
 # Start files of musl and gcc, and a libc.a with what compiled C code asks of libgcc (e.g. __popcountdi2).
 collect_musl() {
     local from=$1 to=$2 object
@@ -318,6 +353,10 @@ env_lines() {
         printf 'export %s_RUSTFLAGS=%q\n' "$name" "--sysroot=$sysroot"
         printf 'export %s_RUSTDOCFLAGS=%q\n' "$name" "--sysroot=$sysroot"
     done
+    if musl_cc; then
+        printf 'export CC_%s=%q\n' "${musl//-/_}" "$compiler"
+        if [[ -n $compiler_flags ]]; then printf 'export CFLAGS_%s=%q\n' "${musl//-/_}" "$compiler_flags"; fi
+    fi
     printf 'export OUNCE_MUSL=%q PATH=%q\n' "$musl" "$cache/bin:$PATH"
 }
 
@@ -355,17 +394,28 @@ lints() {
     done
 }
 
+# Debian's package redis-server would start one at once, for good. Its program is that of redis-tools, which acts by its
+# name.
+redis() {
+    if have redis-server || [[ -x $cache/bin/redis-server ]]; then return; fi
+    have redis-check-rdb || install_packages redis-tools || return 1
+    mkdir -p "$cache/bin"
+    ln -sf "$(type -P redis-check-rdb)" "$cache/bin/redis-server"
+}
+
 case ${1:-} in
     targets) need_rust; targets ;;
     env) need_rust; [[ ${2:-} == --as-is ]] || targets; env_lines ;;
-    build-std) need_rust; build_std "$2" ;; # this and the next two for this file alone: they run under its lock
+    build-std) need_rust; build_std "$2" ;; # this and the next three for this file alone: they run under its lock
+    musl-headers) need_rust; musl_headers ;;
     install-wasmtime) install_wasmtime ;;
     build-kernels) build_kernels ;;
     wasmtime) need_rust; wasmtime_usable || locked install-wasmtime ;;
     guest) guest ;;
     lints) need_rust; lints ;;
     tracer) have strace || install_packages strace || say "no strace: install it to test what Unikraft is asked for" ;;
-    browser) have chromium || install_packages chromium || say "no chromium: install it to test what reports look like" ;;
+    browser) have chromium || install_packages chromium || say "no chromium: install it to test what pages look like" ;;
+    redis) redis || say "no redis-server: install it to test jobs that are kept there" ;;
     cache) echo "$cache" ;;
     *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$self" >&2; exit 64 ;;
 esac

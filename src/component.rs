@@ -28,6 +28,7 @@ use wasi::http::types::{
 use wasi::io::streams::StreamError;
 
 use crate::host::Host;
+use crate::jobs::Nowhere;
 use crate::metrics;
 use crate::router::{Surface, Target};
 use crate::service;
@@ -59,6 +60,7 @@ struct Wasi {
 
 impl Host for Wasi {
     type Exchange<'a> = ();
+    type Jobs = Nowhere;
 
     fn surface(&self) -> Surface {
         Surface::Everything
@@ -88,7 +90,7 @@ impl Host for Wasi {
     }
 
     /// An instance sees one request, so request metrics are the host's business.
-    fn metrics(&self) -> String {
+    async fn metrics(&self) -> String {
         metrics::build_info(self.variant())
     }
 

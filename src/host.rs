@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use http::request::Parts;
 
+use crate::jobs::{Away, Store};
 use crate::metrics::Counts;
 use crate::problem::Problem;
 use crate::router::{Surface, Target};
@@ -48,8 +49,22 @@ pub trait Host {
         async { Err(Problem::Unavailable("no model is loaded")) }
     }
 
+    /// Where this platform keeps jobs.
+    type Jobs: Store;
+
+    /// The store of jobs; `None` where there is none.
+    fn jobs(&self) -> Option<&Self::Jobs> {
+        None
+    }
+
+    /// A job was stored.
+    fn job_stored(&self) {}
+
+    /// The store was away when it was needed.
+    fn store_failed(&self, _away: &Away) {}
+
     /// What this host knows, in Prometheus text format 0.0.4.
-    fn metrics(&self) -> String;
+    fn metrics(&self) -> impl Future<Output = String>;
 
     /// Where workloads count what they do; nowhere, if the platform measures requests itself.
     fn counts(&self) -> Option<&Counts> {

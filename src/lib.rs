@@ -18,6 +18,8 @@ pub mod router;
 
 pub mod handlers;
 
+pub mod jobs;
+
 pub mod metrics;
 pub mod problem;
 pub mod reply;

@@ -19,7 +19,7 @@ mod cli {
     use ounce::native::config::{self, Config};
     #[cfg(feature = "init")]
     use ounce::native::init;
-    use ounce::native::{self, log, probe};
+    use ounce::native::{self, Role, log, probe};
 
     /// EX_USAGE of sysexits(3).
     const USAGE: u8 = 64;
@@ -39,8 +39,9 @@ mod cli {
             Some("help") => help(),
             Some("--version" | "-V") => version(),
             Some("health") => health(args.skip(1)),
-            Some("serve") => serve(args.skip(1)),
-            _ => serve(args),
+            Some("serve") => serve(args.skip(1), Role::Serve),
+            Some("worker") => serve(args.skip(1), Role::Work),
+            _ => serve(args, Role::Serve),
         }
     }
 
@@ -53,13 +54,13 @@ mod cli {
         say(io::stderr(), &format!("ounce: {text}\n"));
     }
 
-    fn serve(args: impl Iterator<Item = String>) -> ExitCode {
+    fn serve(args: impl Iterator<Item = String>, role: Role) -> ExitCode {
         let config = match read(args) {
             Ok(config) => config,
             Err(exit) => return exit,
         };
         log::init(config.log);
-        match native::serve(config) {
+        match native::serve(config, role) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,
             Err(error) => {
@@ -108,9 +109,10 @@ mod cli {
     fn help() -> ExitCode {
         let text = format!(
             "\
-A tiny HTTP service: probes, toxicity of texts, health, metrics.
+A tiny HTTP service: probes, toxicity of texts, a queue of jobs, health, metrics.
 
 usage: ounce [serve] [flags]         serve until SIGTERM or SIGINT
+       ounce worker [flags]          do jobs alone, until SIGTERM or SIGINT
        ounce health [URL | flags]    ask a running instance; exit code 0 or 1
        ounce --help | --version
 

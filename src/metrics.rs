@@ -319,6 +319,7 @@ pub fn registry(variant: &str) -> Registry {
 }
 
 /// Prometheus text format 0.0.4.
+#[inline(never)] // a scrape is rare, and among what every request runs it would count as resident
 pub fn text(registry: &Registry) -> String {
     // Encoding fails only for families without metrics, which the registry leaves out.
     TextEncoder.encode_to_string(&registry.gather()).unwrap_or_default()
@@ -368,6 +369,11 @@ mod tests {
             Problem::Unprocessable(String::new()),
             Problem::TooLong(String::new()),
             Problem::LeftOut(""),
+            Problem::NoStore(""),
+            Problem::NoSuch(""),
+            Problem::Conflict(String::new()),
+            Problem::TooMany { retry_after: 1 },
+            Problem::Away { retry_after: 1 },
             Problem::Timeout,
             Problem::TooLarge { limit: 0 },
             Problem::UriTooLong,

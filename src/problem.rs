@@ -1,5 +1,6 @@
 //! Every error that a client can see, and the one place where it becomes a status and a problem document.
 
+use http::header::{ALLOW, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
@@ -25,6 +26,20 @@ pub enum Problem {
     TooLong(String),
     /// This build leaves out the workload of this name.
     LeftOut(&'static str),
+    /// This platform has no store for the workload of this name.
+    NoStore(&'static str),
+    /// The path is of a resource that is not there; the text says more.
+    NoSuch(&'static str),
+    /// The resource is not in a state for this; the text says why.
+    Conflict(String),
+    /// The queue is full; in so many seconds it may not be.
+    TooMany {
+        retry_after: u32,
+    },
+    /// The store is away; in so many seconds it may be back.
+    Away {
+        retry_after: u32,
+    },
     /// The client took too long to send its request.
     Timeout,
     /// The body is larger than `limit` bytes.
@@ -57,6 +72,11 @@ impl Problem {
             Problem::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Problem::TooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Problem::LeftOut(_) => StatusCode::NOT_IMPLEMENTED,
+            Problem::NoStore(_) => StatusCode::NOT_IMPLEMENTED,
+            Problem::NoSuch(_) => StatusCode::NOT_FOUND,
+            Problem::Conflict(_) => StatusCode::CONFLICT,
+            Problem::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Problem::Away { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Problem::Timeout => StatusCode::REQUEST_TIMEOUT,
             Problem::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Problem::UriTooLong => StatusCode::URI_TOO_LONG,
@@ -65,18 +85,28 @@ impl Problem {
         }
     }
 
-    fn detail(&self) -> String {
+    /// What went wrong, for the client: plain words.
+    pub fn detail(&self) -> String {
         match self {
             Problem::Malformed => "the request is not well-formed HTTP/1.1".into(),
             Problem::NotFound => "no resource has this path; GET / lists what there is".into(),
             Problem::MethodNotAllowed { allow } => format!("this resource takes {allow}"),
-            Problem::BadRequest(detail) | Problem::Unprocessable(detail) | Problem::TooLong(detail) => {
-                detail.clone()
-            }
+            Problem::BadRequest(detail)
+            | Problem::Unprocessable(detail)
+            | Problem::TooLong(detail)
+            | Problem::Conflict(detail) => detail.clone(),
             Problem::UnsupportedMediaType(detail) => (*detail).into(),
             Problem::LeftOut(workload) => {
                 format!("this build leaves out the workload {workload}; the standard build has it")
             }
+            Problem::NoStore(workload) => {
+                format!(
+                    "this platform has no store for the workload {workload}; the native and the Spin builds do"
+                )
+            }
+            Problem::NoSuch(detail) => (*detail).into(),
+            Problem::TooMany { .. } => "the queue is full; try again later".into(),
+            Problem::Away { .. } => "the store is away or cannot write; try again later".into(),
             Problem::Timeout => "the request was not received in time".into(),
             Problem::TooLarge { limit } => format!("the body is larger than {limit} bytes"),
             Problem::UriTooLong => "the request target is too long".into(),
@@ -97,9 +127,16 @@ impl Problem {
         let mut reply = Reply::json(&document);
         reply.status = status;
         reply.content_type = HeaderValue::from_static("application/problem+json");
-        if let Problem::MethodNotAllowed { allow } = self {
-            reply.allow = HeaderValue::from_str(&allow).ok();
-        }
+        let header = match self {
+            Problem::MethodNotAllowed { allow } => {
+                HeaderValue::from_str(&allow).ok().map(|allow| (ALLOW, allow))
+            }
+            Problem::TooMany { retry_after } | Problem::Away { retry_after } => {
+                Some((RETRY_AFTER, retry_after.into()))
+            }
+            _ => None,
+        };
+        reply.headers.extend(header);
         reply
     }
 }

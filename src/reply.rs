@@ -1,7 +1,7 @@
 //! What a handler answers, before it becomes an HTTP response.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde::Serialize;
 
@@ -9,7 +9,8 @@ use serde::Serialize;
 pub struct Reply {
     pub status: StatusCode,
     pub content_type: HeaderValue,
-    pub allow: Option<HeaderValue>,
+    /// Besides the type; mostly none, which takes no memory.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     pub body: Bytes,
 }
 
@@ -18,7 +19,7 @@ impl Reply {
         Reply {
             status: StatusCode::OK,
             content_type: HeaderValue::from_static(content_type),
-            allow: None,
+            headers: Vec::new(),
             body: body.into(),
         }
     }
@@ -34,9 +35,7 @@ impl Reply {
     pub fn into_response(self, mut headers: HeaderMap) -> Response<Full<Bytes>> {
         headers.clear();
         headers.insert(header::CONTENT_TYPE, self.content_type);
-        if let Some(allow) = self.allow {
-            headers.insert(header::ALLOW, allow);
-        }
+        headers.extend(self.headers);
         let mut response = Response::new(Full::new(self.body));
         *response.status_mut() = self.status;
         *response.headers_mut() = headers;

@@ -4,22 +4,29 @@ use http::Method;
 
 /// One line of the table.
 pub struct Route {
-    /// The template, which is also the metrics label.
+    /// The template, which is also the metrics label. It may end in [`PLACEHOLDER`].
     pub path: &'static str,
     /// Methods besides HEAD, which is served wherever GET is.
     pub methods: &'static [Verb],
     pub action: Action,
 }
 
+/// Stands for one segment of a path.
+const PLACEHOLDER: &str = "{id}";
+
 /// What a route does; `service` maps it to a handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     Welcome,
+    Style,
+    Script,
     Light,
     Heavy,
     Slow,
     Analyze,
     AnalyzeBatch,
+    Jobs,
+    Job,
     Live,
     Ready,
     Health,
@@ -28,6 +35,12 @@ pub enum Action {
 
 /// What belongs to workload *analyze*.
 pub const ANALYZE: &[Action] = &[Action::Analyze, Action::AnalyzeBatch];
+
+/// What belongs to workload *jobs*.
+pub const JOBS: &[Action] = &[Action::Jobs, Action::Job];
+
+/// What the page at `/` is made of; nobody asks for it by hand.
+pub const PAGE: &[Action] = &[Action::Style, Action::Script];
 
 const fn get(path: &'static str, action: Action) -> Route {
     Route { path, methods: &[Verb::Get], action }
@@ -43,7 +56,11 @@ pub static ROUTES: &[Route] = &[
     get("/api/slow", Action::Slow),
     post("/analyze", Action::Analyze),
     post("/analyze/batch", Action::AnalyzeBatch),
+    Route { path: "/jobs", methods: &[Verb::Get, Verb::Post], action: Action::Jobs },
+    Route { path: "/jobs/{id}", methods: &[Verb::Get, Verb::Delete], action: Action::Job },
     get("/", Action::Welcome),
+    get("/page.css", Action::Style),
+    get("/page.js", Action::Script),
     get("/livez", Action::Live),
     get("/readyz", Action::Ready),
     get("/healthz", Action::Health),
@@ -124,7 +141,7 @@ impl Target {
     pub const UNREADABLE: Target = Target { verb: Verb::Other, route: None };
 
     pub fn find(method: &Method, path: &str, surface: Surface) -> Target {
-        let route = ROUTES.iter().position(|route| route.path == path && surface.serves(route));
+        let route = ROUTES.iter().position(|route| route.matches(path) && surface.serves(route));
         Target { verb: Verb::of(method), route }
     }
 
@@ -135,6 +152,12 @@ impl Target {
 }
 
 impl Route {
+    fn matches(&self, path: &str) -> bool {
+        // Nearly all have none, which a look at their last byte tells: every request comes by here.
+        let Some(stem) = self.path.strip_suffix(PLACEHOLDER) else { return self.path == path };
+        path.strip_prefix(stem).is_some_and(|last| !last.is_empty() && !last.as_bytes().contains(&b'/'))
+    }
+
     pub fn accepts(&self, verb: Verb) -> bool {
         let verb = if verb == Verb::Head { Verb::Get } else { verb };
         self.methods.contains(&verb)
@@ -168,6 +191,16 @@ mod tests {
         let method = Method::from_bytes(b"BREW").unwrap();
         let target = Target::find(&method, "/api/light/../x", Surface::Everything);
         assert_eq!((target.verb.as_str(), target.label()), ("other", "unmatched"));
+    }
+
+    #[test]
+    fn a_placeholder_stands_for_one_segment() {
+        let label = |path| Target::find(&Method::GET, path, Surface::Everything).label();
+        assert_eq!(
+            (label("/jobs"), label("/jobs/7"), label("/jobs/%20")),
+            ("/jobs", "/jobs/{id}", "/jobs/{id}")
+        );
+        assert_eq!([label("/jobs/"), label("/jobs/7/8"), label("/jobsx")], ["unmatched"; 3]);
     }
 
     #[test]

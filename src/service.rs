@@ -6,7 +6,7 @@ use http::{Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 
-use crate::handlers::{analyze, health, metrics, probe, welcome};
+use crate::handlers::{analyze, health, jobs, metrics, page, probe, welcome};
 use crate::host::{Exchange, Host};
 use crate::problem::Problem;
 use crate::reply::Reply;
@@ -44,16 +44,20 @@ async fn answer<H: Host>(target: Target, head: &Parts, body: &[u8], host: &H) ->
         return Err(Problem::MethodNotAllowed { allow: route.allow() });
     }
     match route.action {
-        Action::Welcome => Ok(welcome::welcome(host)),
+        Action::Welcome => Ok(welcome::welcome(head, host)),
+        Action::Style => page::style(head, host),
+        Action::Script => page::script(head, host),
         Action::Light => Ok(probe::light()),
         Action::Heavy => Ok(probe::heavy()),
         Action::Slow => Ok(probe::slow(host).await),
         Action::Analyze => analyze::one(head, body, host).await,
         Action::AnalyzeBatch => analyze::batch(head, body, host).await,
+        Action::Jobs => jobs::all(target.verb, head, body, host).await,
+        Action::Job => jobs::one(target.verb, head, host).await,
         Action::Live => Ok(health::live()),
         Action::Ready => health::ready(host),
         Action::Health => Ok(health::health(host)),
-        Action::Metrics => Ok(metrics::metrics(host)),
+        Action::Metrics => Ok(metrics::metrics(host).await),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Values of the settings that every platform has: from text to type. An error completes the sentence "'TEXT' …".
 
+use std::time::Duration;
+
 pub fn bytes(text: &str, least: usize) -> Result<usize, String> {
     let lower = text.to_ascii_lowercase();
     let (digits, unit) = match lower.strip_suffix('k') {
@@ -18,5 +20,23 @@ pub fn name(text: &str) -> Result<String, String> {
         Ok(text.into())
     } else {
         Err("is not a name of up to 64 letters, digits, '-', '_' or '.'".into())
+    }
+}
+
+/// Longer than this is taken for a mistake, and would overflow clocks.
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+
+pub fn time(text: &str, least_ms: u64) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60 * 1000,
+        _ => 0,
+    };
+    let time = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(unit)).filter(|_| unit > 0);
+    match time.map(Duration::from_millis) {
+        Some(time) if time >= Duration::from_millis(least_ms) && time <= LONGEST => Ok(time),
+        _ => Err(format!("is not a time from {least_ms}ms to a week, such as 500ms, 10s or 2m")),
     }
 }

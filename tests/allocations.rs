@@ -54,6 +54,7 @@ impl Exchange for Measured<'_> {
 
 impl Host for Measuring {
     type Exchange<'a> = Measured<'a>;
+    type Jobs = ounce::jobs::Nowhere;
 
     fn surface(&self) -> Surface {
         Surface::Everything
@@ -79,7 +80,7 @@ impl Host for Measuring {
 
     async fn sleep(&self, _: Duration) {}
 
-    fn metrics(&self) -> String {
+    async fn metrics(&self) -> String {
         String::new()
     }
 

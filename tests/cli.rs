@@ -124,7 +124,7 @@ fn the_access_log_has_a_line_for_each_request() {
 
 #[test]
 fn several_workers_share_the_connections() {
-    let server = Server::start(&["--workers", "4"]);
+    let server = Server::start(&["--workers", "4", "--worker", "off"]);
     let threads =
         || std::fs::read_dir(format!("/proc/{}/task", server.process.pid())).expect("it runs").count();
     let mut clients: Vec<_> = (0..40).map(|_| server.connect()).collect();

@@ -110,7 +110,7 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        let _ = output(Command::new("docker").args(["rm", "--force", &self.0]));
+        let _ = output(Command::new("docker").args(["rm", "--force", "--volumes", &self.0]));
     }
 }
 
@@ -200,6 +200,11 @@ fn a_confined_container_gets_healthy_and_stops_cleanly() {
         let container = Container::start(&image, &[&CONFINED[..], &["--health-interval", "1s"]].concat());
         container.get_healthy();
         assert_eq!(variant(container.address()), image.variant);
+        // The root is read-only, and what belongs to the volume is the service's own.
+        let (json, job) = ([("content-type", "application/json")], br#"{"text": "hello"}"#);
+        let answer = Client::connect(container.address()).request("POST", "/jobs", &json, job);
+        let built = if image.binary == "ounce" { 202 } else { 501 };
+        assert_eq!(answer.status, built, "{}: {}", image.variant, answer.text());
         let grace = Duration::from_secs(10); // Docker's own; it kills when that is over
         let start = Instant::now();
         docker(&["stop", &container.0]);
@@ -278,7 +283,7 @@ impl Project {
 
 impl Drop for Project {
     fn drop(&mut self) {
-        let _ = output(&mut self.command(&["down", "--timeout", "5"]));
+        let _ = output(&mut self.command(&["down", "--volumes", "--timeout", "5"]));
     }
 }
 

@@ -9,13 +9,13 @@ use std::path::Path;
 use std::process::Command;
 use std::thread;
 
-use common::{Server, dist, skip};
+use common::{Server, dist, eventually, skip};
 use elf::ElfBytes;
 use elf::abi::{ELFOSABI_LINUX, ELFOSABI_NONE, EM_AARCH64, EM_X86_64, ET_DYN, PF_W, PT_INTERP, PT_LOAD};
 use elf::endian::LittleEndian;
 use elf::segment::ProgramHeader;
 use ounce::native::config::Config;
-use ounce::router::Verb;
+use ounce::router::{Action, ROUTES, Verb};
 use serde::Deserialize;
 
 const PAGE: u64 = 4096;
@@ -111,12 +111,22 @@ fn system_calls(trace: &Path) -> BTreeSet<String> {
     names.map(|(name, _)| name.to_owned()).filter(|name| is_name(name) && name != "execve").collect()
 }
 
+/// From being submitted to its end.
+fn a_job(server: &Server) {
+    let json = [("content-type", "application/json")];
+    let accepted = server.connect().request("POST", "/jobs", &json, br#"{"text": "you"}"#);
+    let place = accepted.header("location").unwrap_or_else(|| panic!("{}", accepted.text()));
+    eventually("it is done", || server.get(place).json()["status"] == "done");
+    assert_eq!(server.connect().request("DELETE", place, &[], b"").status, 409);
+}
+
 /// More connections than the variant has places, every route, a body, and some mistakes.
 fn load(server: &Server) {
     thread::scope(|scope| {
         for _ in 0..64 {
             scope.spawn(|| {
-                for route in ounce::router::ROUTES {
+                // There is a job to be seen only once it was submitted.
+                for route in ROUTES.iter().filter(|route| route.action != Action::Job) {
                     let (method, body): (_, &[u8]) = match route.accepts(Verb::Get) {
                         true => ("GET", b""),
                         false => ("POST", br#"{"text": "you", "texts": ["you", "me"]}"#),
@@ -124,6 +134,7 @@ fn load(server: &Server) {
                     let answer = server.connect().request(method, route.path, &[], body);
                     assert_eq!(answer.status, 200, "{}", route.path);
                 }
+                a_job(server);
                 assert_eq!(server.get("/nowhere").status, 404);
                 let upload = server.connect().request("POST", "/api/light", &[], &[b'x'; 60_000]);
                 assert_eq!(upload.status, 405);

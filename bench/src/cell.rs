@@ -1,6 +1,8 @@
 //! One cell: one target under one workload, from the first start to the last weight.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -128,7 +130,11 @@ fn with_instance(
     check(instance, settings.interrupt)?;
     plan.duration = settings.duration;
     say(cell, settings, &format!("load for {:?}", settings.duration));
+    let counters = Counters::new(instance.address(), &workload.counters)?;
     loaded(cell, &plan, &scope, target, settings)?;
+    if let Some(load) = &mut cell.load {
+        load.counted = counters.growth()?;
+    }
     check(instance, settings.interrupt)?;
     say(cell, settings, "weighing after the load");
     cell.after = weigh::at_rest(&scope, settings.interrupt).ok();
@@ -176,6 +182,46 @@ fn check(instance: &mut dyn Instance, interrupt: &Interrupt) -> Result<()> {
     Ok(instance.check_alive()?)
 }
 
+/// Counters of the service, as they were before the load.
+struct Counters<'a> {
+    address: SocketAddr,
+    names: &'a [String],
+    before: Vec<f64>,
+}
+
+impl<'a> Counters<'a> {
+    fn new(address: SocketAddr, names: &'a [String]) -> Result<Self> {
+        let before = Self::read(address, names)?;
+        Ok(Self { address, names, before })
+    }
+
+    fn growth(&self) -> Result<BTreeMap<String, f64>> {
+        let after = Self::read(self.address, self.names)?;
+        let growth = after.iter().zip(&self.before).map(|(after, before)| after - before);
+        Ok(self.names.iter().cloned().zip(growth).collect())
+    }
+
+    /// Each counter summed over its labels; 0 for one that has not counted yet.
+    fn read(address: SocketAddr, names: &[String]) -> Result<Vec<f64>> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let url = format!("http://{address}/metrics");
+        let page =
+            client(REQUEST_TIMEOUT).get(&url).call().and_then(|mut page| page.body_mut().read_to_string());
+        let page = page.with_context(|| format!("the workload's counters cannot be read from {url}"))?;
+        Ok(names.iter().map(|name| total(&page, name)).collect())
+    }
+}
+
+/// The sum of a metric's series on a page in Prometheus' text format.
+fn total(page: &str, name: &str) -> f64 {
+    let series = page.lines().filter_map(|line| line.strip_prefix(name));
+    let values =
+        series.filter(|rest| rest.starts_with(['{', ' '])).filter_map(|rest| rest.rsplit(' ').next());
+    values.filter_map(|value| value.parse::<f64>().ok()).sum()
+}
+
 /// What the service says about itself; a service need not say anything.
 fn about(instance: &dyn Instance, path: &str) -> Option<Value> {
     let url = format!("http://{}{path}", instance.address());
@@ -221,6 +267,7 @@ fn summary(outcome: &Outcome, plan: &Plan, loaded: &Loaded, server_cpus: f64) ->
         server_cpus,
         generator_cpu_s: outcome.cpu.as_secs_f64(),
         generator_busy: outcome.busy(),
+        counted: BTreeMap::new(),
     }
 }
 
@@ -255,5 +302,16 @@ pub fn build(target: &Target, interrupt: &Interrupt) -> Result<()> {
             None if interrupt.is_set() => return Err(LaunchError::Interrupted.into()),
             None => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::total;
+
+    #[test]
+    fn a_counter_is_summed_over_its_labels() {
+        let page = "# HELP jobs_total Jobs.\njobs_total{status=\"done\"} 3\njobs_total{status=\"a b\"} 4.5\njobs_total_x 9\nother 1\n";
+        assert_eq!((total(page, "jobs_total"), total(page, "other"), total(page, "none")), (7.5, 1.0, 0.0));
     }
 }

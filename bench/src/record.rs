@@ -14,7 +14,7 @@
 #[cfg(test)]
 pub(crate) mod fixture;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -165,6 +165,9 @@ pub struct Load {
     pub generator_cpu_s: f64,
     /// The share of its CPU that the busiest generator thread used.
     pub generator_busy: f64,
+    /// What the workload's counters grew by over `wall_s`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub counted: BTreeMap<String, f64>,
 }
 
 /// Milliseconds from the intended send time to the end of the response, of right responses.

@@ -50,6 +50,9 @@ pub struct Workload {
     pub summary: String,
     /// Connections of the closed loop; `--connections` overrides it.
     pub connections: usize,
+    /// Counters on the service's `/metrics` whose growth under load is recorded, for work that answers do not show.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counters: Vec<String>,
     /// The kinds of request, at least one.
     #[serde(rename = "request")]
     pub requests: Vec<Request>,
@@ -110,6 +113,8 @@ struct Form {
     #[serde(default = "connections", deserialize_with = "field::connections")]
     connections: usize,
     #[serde(default)]
+    counters: Vec<String>,
+    #[serde(default)]
     request: Vec<Request>,
     #[serde(default, deserialize_with = "field::method")]
     method: Option<String>,
@@ -127,10 +132,11 @@ impl TryFrom<Form> for Workload {
     type Error = String;
 
     fn try_from(mut form: Form) -> Result<Self, String> {
-        let Form { name, summary, connections, .. } = &mut form;
+        let Form { name, summary, connections, counters, .. } = &mut form;
         let (name, summary, connections) = (mem::take(name), mem::take(summary), *connections);
+        let counters = mem::take(counters);
         let requests = form.requests().map_err(|what| format!("workload {name:?}: {what}"))?;
-        Ok(Self { name, summary, connections, requests })
+        Ok(Self { name, summary, connections, counters, requests })
     }
 }
 
@@ -168,7 +174,13 @@ impl Form {
 impl Workload {
     /// One kind of request.
     pub fn of(name: &str, connections: usize, request: Request) -> Self {
-        Self { name: name.into(), summary: String::new(), connections, requests: vec![request] }
+        Self {
+            name: name.into(),
+            summary: String::new(),
+            connections,
+            counters: Vec::new(),
+            requests: vec![request],
+        }
     }
 
     /// What is asked, such as `GET /a` or `9 × GET /a, 1 × POST /b`.

@@ -2,6 +2,7 @@
 //! reported together.
 
 pub mod bert;
+pub mod jobs;
 mod presets;
 mod values;
 
@@ -10,6 +11,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use self::bert::Bert;
+use self::jobs::Jobs;
 use self::presets::{PRESETS, Preset};
 use self::values::{address, bytes, log_format, name, number, switch, time, workers};
 
@@ -27,6 +29,7 @@ pub struct Config {
     pub limits: Limits,
     pub timeouts: Timeouts,
     pub bert: Bert,
+    pub jobs: Jobs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,10 +193,12 @@ const SETTINGS: &[Setting] = &[
     },
 ];
 
-/// All settings, and whether this build has them.
-fn settings() -> impl Iterator<Item = (&'static Setting, bool)> {
-    let bert = bert::SETTINGS.iter().map(|setting| (setting, bert::BUILT));
-    SETTINGS.iter().map(|setting| (setting, true)).chain(bert)
+/// All settings; for those that this build has no use for, what it says to them.
+fn settings() -> impl Iterator<Item = (&'static Setting, Option<&'static str>)> {
+    let all = |settings: &'static [Setting], absent| settings.iter().map(move |setting| (setting, absent));
+    let jobs = all(jobs::SETTINGS, (!jobs::BUILT).then_some(jobs::ABSENT));
+    let bert = all(bert::SETTINGS, (!bert::BUILT).then_some(bert::ABSENT));
+    all(SETTINGS, None).chain(jobs).chain(bert)
 }
 
 /// What this build is called unless it is told otherwise.
@@ -208,8 +213,16 @@ impl Config {
     /// # Errors
     /// Every mistake, one a line, each saying where the value came from.
     pub fn read(
-        flags: impl Iterator<Item = String>,
+        mut flags: impl Iterator<Item = String>,
         variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Config, Vec<String>> {
+        Config::read_from(&mut flags, &variable)
+    }
+
+    /// The same, compiled once for all kinds of arguments: it is kilobytes.
+    fn read_from(
+        flags: &mut dyn Iterator<Item = String>,
+        variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Config, Vec<String>> {
         let mut mistakes = Vec::new();
         let flags = parse_flags(flags, &mut mistakes);
@@ -224,16 +237,18 @@ impl Config {
         let preset = SETTINGS.iter().find(|setting| setting.flag == "variant").and_then(given);
         let preset = preset.and_then(|(_, variant)| Preset::of(&variant));
         let mut config = Config::unset();
-        for (setting, built) in settings() {
+        for (setting, absent) in settings() {
             let default = preset.and_then(|preset| preset.value(setting.flag)).unwrap_or(setting.default);
             let (source, value) = match given(setting) {
-                None if default.is_empty() || !built => continue,
+                None if default.is_empty() || absent.is_some() => continue,
                 None => ("default".into(), default.into()),
                 Some(given) => given,
             };
-            let set = if built { (setting.set)(&mut config, &value) } else { Err(bert::ABSENT.into()) };
+            let set = absent.map_or_else(|| (setting.set)(&mut config, &value), |absent| Err(absent.into()));
             if let Err(why) = set {
-                mistakes.push(format!("{source}: '{value}' {why}"));
+                // It may hold a password.
+                let shown = if setting.value == "URL" { "its value".into() } else { format!("'{value}'") };
+                mistakes.push(format!("{source}: {shown} {why}"));
             }
         }
         if mistakes.is_empty() { Ok(config) } else { Err(mistakes) }
@@ -260,13 +275,14 @@ impl Config {
                 shutdown: zero,
             },
             bert: Bert::unset(),
+            jobs: Jobs::unset(),
         }
     }
 }
 
 /// Takes `--flag value` and `--flag=value`.
 fn parse_flags(
-    mut args: impl Iterator<Item = String>,
+    args: &mut dyn Iterator<Item = String>,
     mistakes: &mut Vec<String>,
 ) -> Vec<(&'static str, String)> {
     let mut given = Vec::new();
@@ -290,14 +306,15 @@ fn parse_flags(
 /// The settings' part of `--help`.
 pub fn help() -> String {
     let mut text = String::new();
-    for (setting, _) in settings().filter(|(_, built)| *built) {
+    for (setting, _) in settings().filter(|(_, absent)| absent.is_none()) {
         let flag = format!("--{} {}", setting.flag, setting.value);
         let default = if setting.default.is_empty() { "none" } else { setting.default };
         let _ = writeln!(text, "  {flag:<26} {} (default {default})", setting.help);
     }
     for Preset { variant, help, values } in PRESETS {
         let values: Vec<_> = values.iter().map(|(flag, value)| format!("--{flag} {value}")).collect();
-        let _ = writeln!(text, "\n--variant {variant} has defaults for {help}:\n  {}", values.join(" "));
+        let lines: Vec<_> = values.chunks(4).map(|some| some.join(" ")).collect();
+        let _ = writeln!(text, "\n--variant {variant} has defaults for {help}:\n  {}", lines.join("\n  "));
     }
     text
 }
@@ -354,7 +371,7 @@ mod tests {
             let config = read(&["--variant", preset.variant], &[]).unwrap_or_else(|why| panic!("{why:?}"));
             assert_ne!(Config { variant: plain.variant.clone(), ..config }, plain, "{}", preset.variant);
             for (flag, _) in preset.values {
-                let setting = SETTINGS.iter().find(|setting| setting.flag == *flag);
+                let setting = settings().map(|(setting, _)| setting).find(|setting| setting.flag == *flag);
                 let setting = setting.unwrap_or_else(|| panic!("{}: no --{flag}", preset.variant));
                 assert_ne!(preset.value(flag), Some(setting.default), "{}: --{flag}", preset.variant);
             }
@@ -396,7 +413,10 @@ mod tests {
     #[test]
     fn help_names_every_flag() {
         let help = help();
-        assert!(settings().all(|(setting, built)| built == help.contains(&format!("--{} ", setting.flag))));
+        assert!(
+            settings()
+                .all(|(setting, absent)| absent.is_none() == help.contains(&format!("--{} ", setting.flag)))
+        );
         assert!(PRESETS.iter().all(|preset| help.contains(&format!("--variant {} ", preset.variant))));
     }
 }

@@ -6,14 +6,17 @@ use http::StatusCode;
 use http::request::Parts;
 
 use super::connection::Connection;
+use super::jobs::Jobs;
 use super::log::Field;
 use crate::host;
+use crate::host::Host;
+use crate::jobs::Away;
 use crate::metrics::{self, Counts};
 #[cfg(feature = "bert")]
 use crate::problem::Problem;
 use crate::router::{Surface, Target};
 
-impl host::Host for Connection {
+impl Host for Connection {
     type Exchange<'a> = Exchange<'a>;
 
     fn surface(&self) -> Surface {
@@ -44,7 +47,24 @@ impl host::Host for Connection {
         tokio::time::sleep(duration).await;
     }
 
-    fn metrics(&self) -> String {
+    type Jobs = Jobs;
+
+    fn jobs(&self) -> Option<&Jobs> {
+        self.worker.server.jobs.as_ref()
+    }
+
+    fn job_stored(&self) {
+        self.jobs().inspect(|jobs| jobs.stored());
+    }
+
+    fn store_failed(&self, away: &Away) {
+        self.jobs().inspect(|jobs| jobs.failed(away));
+    }
+
+    async fn metrics(&self) -> String {
+        if let Some(jobs) = self.jobs() {
+            jobs.refresh().await;
+        }
         metrics::text(&self.worker.server.registry)
     }
 

@@ -10,6 +10,11 @@ pub mod config;
 mod connection;
 #[cfg(feature = "init")]
 pub mod init;
+#[cfg(feature = "jobs")]
+mod jobs;
+#[cfg(not(feature = "jobs"))]
+#[path = "no_jobs.rs"]
+mod jobs;
 pub mod log;
 mod measure;
 pub mod probe;
@@ -36,6 +41,7 @@ use self::acceptor::{Acceptor, Member};
 #[cfg(feature = "bert")]
 use self::bert::{Bert, Refusal};
 use self::config::Config;
+use self::jobs::{Jobs, Working};
 use self::signals::Signals;
 use self::worker::{Arrival, Worker};
 use crate::handlers::analyze;
@@ -47,6 +53,8 @@ pub struct Server {
     pub config: Config,
     pub started: Instant,
     pub registry: Registry,
+    /// The store of jobs, if there is one.
+    jobs: Option<Jobs>,
     /// The heavy model, where a directory was given.
     #[cfg(feature = "bert")]
     pub bert: Option<Bert>,
@@ -98,11 +106,21 @@ const STACK_BYTES: usize = 256 * 1024;
 
 type Arrivals = mpsc::UnboundedReceiver<Arrival>;
 
-/// Serves until a signal, then drains. `Ok(false)` when requests had to be cut off.
+/// What this process is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// To answer requests, and to do jobs unless it is told not to.
+    Serve,
+    /// To do jobs alone.
+    Work,
+}
+
+/// Serves until a signal, then drains. `Ok(false)` when requests had to be cut off, or jobs to be returned.
 ///
 /// # Errors
-/// An address that cannot be listened on, or a system without what a runtime needs.
-pub fn serve(config: Config) -> io::Result<bool> {
+/// An address that cannot be listened on, a store of jobs that cannot be used, or a system without what a runtime
+/// needs.
+pub fn serve(config: Config, role: Role) -> io::Result<bool> {
     let counts: Vec<_> = (0..config.workers).map(|_| Arc::new(Counts::default())).collect();
     #[cfg(feature = "bert")]
     let bert = config.bert.dir.clone().map(|dir| Bert::start(dir, config.bert.limits));
@@ -113,8 +131,13 @@ pub fn serve(config: Config) -> io::Result<bool> {
     };
     #[cfg(not(feature = "bert"))]
     let load_seconds = || None;
+    let jobs = Jobs::open(&config.jobs, role == Role::Work)?;
+    let worker = jobs.as_ref().filter(|_| role == Role::Work || config.jobs.worker);
+    let working =
+        worker.map(|jobs| Working::start(jobs, &config.jobs, config.timeouts.shutdown)).transpose()?;
     let server = Arc::new(Server {
-        registry: registry(&config, counts.clone(), load_seconds),
+        registry: registry(&config, counts.clone(), jobs.as_ref(), load_seconds),
+        jobs,
         #[cfg(feature = "bert")]
         bert,
         config,
@@ -125,12 +148,12 @@ pub fn serve(config: Config) -> io::Result<bool> {
     });
     let (first, arrivals, team) = team(&server, counts)?;
     runtime()?.block_on(async {
-        let listeners = Listeners::bind(&server.config)?;
+        let listeners = Listeners::bind(&server.config, role)?;
         // Before the ready line, after which anybody may signal.
         let signals = Signals::new();
         tokio::spawn(first.run(arrivals));
-        listeners.announce()?;
-        Ok(run(server, listeners, team, signals).await)
+        listeners.announce(server.jobs.as_ref())?;
+        Ok(run(server, listeners, team, working, signals).await)
     })
 }
 
@@ -142,6 +165,7 @@ fn runtime() -> io::Result<Runtime> {
 fn registry(
     config: &Config,
     counts: Vec<Arc<Counts>>,
+    jobs: Option<&Jobs>,
     load_seconds: impl Fn() -> Option<f64> + Send + Sync + 'static,
 ) -> Registry {
     let registry = metrics::registry(&config.variant);
@@ -152,35 +176,43 @@ fn registry(
             registry.register(collector).expect(names_differ);
         }
         registry.register(Box::new(metrics::Requests::new(counts))).expect(names_differ);
+        for collector in jobs.map(Jobs::collectors).unwrap_or_default() {
+            registry.register(collector).expect(names_differ);
+        }
     }
     registry
 }
 
 struct Listeners {
-    service: TcpListener,
+    /// Not for a worker.
+    service: Option<TcpListener>,
     metrics: Option<TcpListener>,
 }
 
 impl Listeners {
-    fn bind(config: &Config) -> io::Result<Listeners> {
+    fn bind(config: &Config, role: Role) -> io::Result<Listeners> {
         let bind = |flag: &str, address: SocketAddr| {
             let explain = |error| io::Error::other(format!("cannot listen on {address} (--{flag}): {error}"));
             acceptor::bind(address).map_err(explain)
         };
         Ok(Listeners {
-            service: bind("listen", config.listen)?,
+            service: (role == Role::Serve).then(|| bind("listen", config.listen)).transpose()?,
             metrics: config.metrics_listen.map(|address| bind("metrics-listen", address)).transpose()?,
         })
     }
 
     /// The ready line: whoever started us learns the address from it. With nobody to read it, we serve all the
     /// same.
-    fn announce(&self) -> io::Result<()> {
+    fn announce(&self, jobs: Option<&Jobs>) -> io::Result<()> {
         let mut lines = String::new();
         if let Some(metrics) = &self.metrics {
             lines = format!("ounce metrics on http://{}/metrics\n", metrics.local_addr()?);
         }
-        lines += &format!("ounce listening on http://{}\n", self.service.local_addr()?);
+        lines += &match (&self.service, jobs) {
+            (Some(service), _) => format!("ounce listening on http://{}\n", service.local_addr()?),
+            (None, Some(jobs)) => format!("ounce working on {}\n", jobs.place()),
+            (None, None) => String::new(),
+        };
         let mut stdout = io::stdout().lock();
         let _ = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());
         Ok(())
@@ -209,19 +241,37 @@ fn team(server: &Arc<Server>, counts: Vec<Arc<Counts>>) -> io::Result<(Arc<Worke
     Ok((worker, arrivals, team))
 }
 
-async fn run(server: Arc<Server>, listeners: Listeners, team: Vec<Member>, signals: Signals) -> bool {
+async fn run(
+    server: Arc<Server>,
+    listeners: Listeners,
+    team: Vec<Member>,
+    working: Option<Working>,
+    signals: Signals,
+) -> bool {
     let slots = Arc::new(Semaphore::new(server.config.limits.connections));
     let stop = Arc::new(Notify::new());
     let accepting = accept(&server, listeners, &team, &slots, &stop);
     signals.next().await;
     log::event("draining", &[]);
     server.draining.store(true, Relaxed);
-    tokio::select! {
-        () = drain(&server, accepting, &slots, &stop) => {}
+    working.iter().for_each(Working::stop);
+    let drained = async {
+        drain(&server, accepting, &slots, &stop).await;
+        let worked = match working {
+            Some(working) => working.ended().await,
+            None => true,
+        };
+        if let Some(jobs) = &server.jobs {
+            jobs.close().await;
+        }
+        worked
+    };
+    let worked = tokio::select! {
+        worked = drained => worked,
         // Once more: at once, please.
-        () = signals.next() => {}
-    }
-    let drained = !team.iter().any(|member| member.worker.busy());
+        () = signals.next() => false,
+    };
+    let drained = worked && !team.iter().any(|member| member.worker.busy());
     team.iter().for_each(|member| member.worker.flush_log());
     log::event("stopped", &[("drained", log::Field::Text(if drained { "yes" } else { "no" }))]);
     log::finish();
@@ -244,7 +294,10 @@ fn accept(
         let slots = Arc::new(Semaphore::new(METRICS_CONNECTIONS));
         tokio::spawn(acceptor(Surface::Metrics, slots).run(listener, Arc::new(Notify::new())));
     }
-    tokio::spawn(acceptor(surface, slots.clone()).run(listeners.service, stop.clone()))
+    match listeners.service {
+        Some(listener) => tokio::spawn(acceptor(surface, slots.clone()).run(listener, stop.clone())),
+        None => tokio::spawn(async {}),
+    }
 }
 
 /// Serves on for the drain delay, then lets every connection come to its end, within the shutdown time-out.

@@ -1,12 +1,16 @@
 //! A running server and a client that speaks raw bytes, so that a test can be as rude as it wants.
 #![allow(dead_code, unused_imports)] // each test program uses its own part
 
+pub mod jobs;
+pub mod redis;
 mod skip;
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
+use std::{fs, process};
 
 use ounce_bench::launch::{Process, Signal, Spawn};
 pub use skip::{skip, skip_absent};
@@ -18,6 +22,27 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 pub struct Server {
     pub process: Process,
     pub address: SocketAddr,
+    /// After the process: it is dropped in this order.
+    _home: Home,
+}
+
+/// A directory to be started in, where there are no jobs of others yet; removed on drop.
+struct Home(PathBuf);
+
+impl Home {
+    fn new() -> Home {
+        static SERVERS: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("home-{}-{}", process::id(), SERVERS.fetch_add(1, Relaxed));
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&path).expect("a directory can be made");
+        Home(path)
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 impl Server {
@@ -28,9 +53,11 @@ impl Server {
     }
 
     pub fn spawn<'a>(command: impl Iterator<Item = &'a str>) -> Server {
-        let mut process = Process::spawn(&Spawn::new(command)).expect("the server starts");
+        let home = Home::new();
+        let spawn = Spawn { workdir: Some(home.0.clone()), ..Spawn::new(command) };
+        let mut process = Process::spawn(&spawn).expect("the server starts");
         let address = process.address_after("listening on http://", DEADLINE).expect("the ready line");
-        Server { process, address }
+        Server { process, address, _home: home }
     }
 
     pub fn connect(&self) -> Client {
@@ -54,7 +81,7 @@ impl Server {
 
     /// CPU time used so far.
     pub fn cpu(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.pid())).expect("it runs");
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.pid())).expect("it runs");
         let (_, rest) = stat.rsplit_once(") ").expect("proc(5)");
         let ticks: u64 =
             rest.split(' ').skip(11).take(2).map(|field| field.parse::<u64>().expect("a number")).sum();
@@ -233,7 +260,7 @@ pub fn dist(name: &str) -> PathBuf {
 pub fn component_imports(name: &str) -> Vec<String> {
     use wasmparser::{Parser, Payload};
 
-    let wasm = std::fs::read(dist(name)).expect("it can be read");
+    let wasm = fs::read(dist(name)).expect("it can be read");
     let (mut imports, mut depth) = (Vec::new(), 0);
     for payload in Parser::new(0).parse_all(&wasm) {
         match payload.expect("a valid component") {

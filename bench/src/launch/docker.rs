@@ -235,7 +235,7 @@ impl Drop for Container {
         // What a killed client has asked for may be made after it cannot be found.
         for pause in [0, 500, 1000, 2000] {
             std::thread::sleep(Duration::from_millis(pause));
-            let removed = docker(&["rm", "--force", &self.name]);
+            let removed = docker(&["rm", "--force", "--volumes", &self.name]);
             // Clients differ in what they call that: a failure, or a success that names nothing.
             let not_found = match &removed {
                 Ok(names) => names.is_empty(),

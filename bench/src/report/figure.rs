@@ -37,10 +37,14 @@ pub enum Figure {
     ColdStartDroppedMs,
     /// What the processor packages used, the generator's part included.
     EnergyMjPerReq,
+    /// Jobs that were done while others were accepted.
+    JobsPerS,
+    /// From a job's arrival to its start, on average.
+    JobWaitMs,
 }
 
 impl Figure {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::ReqPerS,
         Self::ReqPerSPerMb,
         Self::ReqPerCpuS,
@@ -58,6 +62,8 @@ impl Figure {
         Self::ColdStartMs,
         Self::ColdStartDroppedMs,
         Self::EnergyMjPerReq,
+        Self::JobsPerS,
+        Self::JobWaitMs,
     ];
 
     /// As in JSON, in CSV, and in `--fail-on`.
@@ -80,6 +86,8 @@ impl Figure {
             Self::ColdStartMs => "cold_start_ms",
             Self::ColdStartDroppedMs => "cold_start_dropped_ms",
             Self::EnergyMjPerReq => "energy_mj_per_req",
+            Self::JobsPerS => "jobs_per_s",
+            Self::JobWaitMs => "job_wait_ms",
         }
     }
 
@@ -103,6 +111,8 @@ impl Figure {
             Self::ColdStartMs => "cold start (ms)",
             Self::ColdStartDroppedMs => "cold start, page cache dropped (ms)",
             Self::EnergyMjPerReq => "energy (mJ/req, whole packages)",
+            Self::JobsPerS => "jobs done/s",
+            Self::JobWaitMs => "mean wait of a job (ms)",
         }
     }
 
@@ -115,7 +125,7 @@ impl Figure {
     }
 
     pub fn more_is_better(self) -> bool {
-        matches!(self, Self::ReqPerS | Self::ReqPerSPerMb | Self::ReqPerCpuS)
+        matches!(self, Self::ReqPerS | Self::ReqPerSPerMb | Self::ReqPerCpuS | Self::JobsPerS)
     }
 
     /// What a cell says of it: one value, as many as there were starts, or none.
@@ -151,6 +161,11 @@ impl Figure {
             Self::P999Ms => Some(answered?.latency.p99_9_ms),
             Self::MaxMs => Some(answered?.latency.max_ms),
             Self::EnergyMjPerReq => ratio(load?.energy_j? * 1e3, answers(load?)),
+            Self::JobsPerS => ratio(*load?.counted.get("jobs_completed_total")?, load?.wall_s),
+            Self::JobWaitMs => {
+                let counted = |name: &str| load?.counted.get(name).copied();
+                ratio(counted("job_wait_seconds_sum")? * 1e3, counted("job_wait_seconds_count")?)
+            }
             Self::ColdStartMs | Self::ColdStartDroppedMs => None,
         }
     }

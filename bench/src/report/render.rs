@@ -35,7 +35,13 @@ const COLUMNS: [Figure; 8] = [
 ];
 
 /// Columns that are there when something was measured for them.
-const OPTIONAL: [Figure; 3] = [Figure::PssRestMb, Figure::ColdStartDroppedMs, Figure::EnergyMjPerReq];
+const OPTIONAL: [Figure; 5] = [
+    Figure::JobsPerS,
+    Figure::JobWaitMs,
+    Figure::PssRestMb,
+    Figure::ColdStartDroppedMs,
+    Figure::EnergyMjPerReq,
+];
 
 /// The figures of a table, in order.
 pub(super) fn columns(rows: &[&Row]) -> Vec<Figure> {

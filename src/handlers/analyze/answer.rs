@@ -55,6 +55,23 @@ impl<'a> Ngram<'a> {
     }
 }
 
+/// A text's score for whoever asks later, as JSON.
+pub fn result(text: &str) -> String {
+    #[derive(Serialize)]
+    struct Scored {
+        score: u8,
+        toxicity_level: &'static str,
+        language: &'static str,
+    }
+    let verdict = ounce_model::score(text);
+    let scored = Scored {
+        score: verdict.score(),
+        toxicity_level: verdict.level().as_str(),
+        language: verdict.language.as_str(),
+    };
+    serde_json::to_string(&scored).expect("plain structs serialise")
+}
+
 /// Scores a text.
 pub async fn answer<'a, H: Host>(
     text: &'a str,

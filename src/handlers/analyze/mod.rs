@@ -8,10 +8,13 @@ use std::borrow::Cow;
 
 use http::StatusCode;
 use http::request::Parts;
+pub use ounce_model::MAX_CHARS;
 
+pub use self::answer::result;
 use self::answer::{Answers, answer};
 pub use self::metrics::{Counts, collector};
 use self::request::{Batch, One};
+use super::body;
 use crate::host::Host;
 use crate::problem::Problem;
 use crate::reply::Reply;
@@ -61,7 +64,7 @@ impl Model {
 pub async fn one(head: &Parts, body: &[u8], host: &impl Host) -> Result<Reply, Problem> {
     counted(host, async |used| {
         let explain = request::explain(head)?;
-        let One { text, model } = request::read(head, body)?;
+        let One { text, model } = body::read(head, body)?;
         let model = Model::named(model, host)?;
         *used = Some(model);
         request::check("text", &text)?;
@@ -74,7 +77,7 @@ pub async fn one(head: &Parts, body: &[u8], host: &impl Host) -> Result<Reply, P
 pub async fn batch(head: &Parts, body: &[u8], host: &impl Host) -> Result<Reply, Problem> {
     counted(host, async |used| {
         let explain = request::explain(head)?;
-        let Batch { texts, model } = request::read(head, body)?;
+        let Batch { texts, model } = body::read(head, body)?;
         let model = Model::named(model, host)?;
         *used = Some(model);
         for (index, text) in texts.iter().enumerate() {

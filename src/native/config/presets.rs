@@ -21,6 +21,8 @@ pub const PRESETS: &[Preset] = &[Preset {
         // nobody reads may take 28; 56 bodies take at most 7, and their connections' buffers as much again.
         ("max-body", "64k"),
         ("max-header", "8k"),
+        // What is written there is gone with the guest.
+        ("data-dir", ":memory:"),
         // Places are few, so silent clients lose theirs sooner.
         ("idle-timeout", "15s"),
         ("write-timeout", "15s"),

@@ -1,10 +1,9 @@
 //! Values of settings: from text to type. An error completes the sentence "'TEXT' …".
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use super::LogFormat;
-pub use crate::values::{bytes, name};
+pub use crate::values::{bytes, name, time};
 
 pub fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "is not an address with a port, such as 0.0.0.0:8080 or [::]:8080".into())
@@ -43,24 +42,6 @@ pub fn workers(text: &str) -> Result<usize, String> {
         // Affinity, and the quota of the cgroup (v1 and v2), rounded down.
         "auto" => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
         _ => number(text, MOST_WORKERS),
-    }
-}
-
-/// Longer than this is taken for a mistake, and would overflow clocks.
-const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
-
-pub fn time(text: &str, least_ms: u64) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60 * 1000,
-        _ => 0,
-    };
-    let time = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(unit)).filter(|_| unit > 0);
-    match time.map(Duration::from_millis) {
-        Some(time) if time >= Duration::from_millis(least_ms) && time <= LONGEST => Ok(time),
-        _ => Err(format!("is not a time from {least_ms}ms to a week, such as 500ms, 10s or 2m")),
     }
 }
 

@@ -1,0 +1,199 @@
+//! Jobs on Linux: where they are kept, and the worker that does them.
+//!
+//! The worker and what the stores need have a thread of their own, so that a job that computes keeps no connection
+//! waiting.
+
+mod metrics;
+mod redis;
+mod sqlite;
+mod worker;
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+
+use prometheus::core::Collector;
+use tokio::sync::{Notify, oneshot};
+
+use self::metrics::Metrics;
+use self::redis::Redis;
+use self::sqlite::Sqlite;
+use super::config::jobs::{Jobs as Config, Place};
+use super::log::{self, Field};
+use crate::jobs::{
+    Away, Cancelled, Depth, End, Hold, Job, List, New, Query, Queue, Store, Submitted, Taken, Uuid,
+};
+
+/// The store of jobs, and what is counted about them. Cheap to share.
+#[derive(Clone)]
+pub struct Jobs {
+    store: Kept,
+    metrics: Arc<Metrics>,
+    /// The store has failed, and that was logged.
+    away: Arc<AtomicBool>,
+}
+
+#[derive(Clone)]
+enum Kept {
+    Sqlite(Sqlite),
+    Redis(Redis),
+}
+
+impl Jobs {
+    /// Prepares the store. A file of jobs is made when the first one comes, unless it is to be there `at_once`.
+    ///
+    /// # Errors
+    /// A file that cannot be used, or a URL that is none.
+    pub fn open(config: &Config, at_once: bool) -> io::Result<Option<Jobs>> {
+        let store = match &config.store {
+            Place::Directory(directory) => {
+                Kept::Sqlite(Sqlite::open(directory.as_deref(), config.limits, at_once)?)
+            }
+            Place::Redis(url) => Kept::Redis(Redis::open(url, config.limits)?),
+        };
+        Ok(Some(Jobs { store, metrics: Arc::new(Metrics::new()), away: Arc::default() }))
+    }
+
+    /// Where the jobs are, for people; without secrets.
+    pub fn place(&self) -> String {
+        match &self.store {
+            Kept::Sqlite(store) => store.place(),
+            Kept::Redis(store) => store.place(),
+        }
+    }
+
+    /// What is counted, to be registered.
+    pub fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        self.metrics.collectors()
+    }
+
+    pub fn stored(&self) {
+        self.metrics.enqueued();
+    }
+
+    /// Brings what a scrape shows up to date.
+    pub async fn refresh(&self) {
+        if let Ok(depth) = self.depth().await {
+            self.metrics.depth(depth);
+        }
+    }
+
+    /// Counts a failure of the store, and logs the first of several.
+    pub fn failed(&self, why: &Away) {
+        self.metrics.store_errors.inc();
+        if !self.away.swap(true, Relaxed) {
+            log::event("the store of jobs is away", &[("why", Field::Text(&why.0))]);
+        }
+    }
+
+    fn works(&self) {
+        if self.away.load(Relaxed) && self.away.swap(false, Relaxed) {
+            self.metrics.reconnects.inc();
+            log::event("the store of jobs is back", &[]);
+        }
+    }
+
+    /// Closes the store, once nobody needs it any more.
+    pub async fn close(&self) {
+        match &self.store {
+            Kept::Sqlite(store) => store.close().await,
+            Kept::Redis(_) => {}
+        }
+    }
+
+    /// Passes on what the store says, and remembers whether it was there.
+    async fn seen<T>(&self, work: impl Future<Output = Result<T, Away>>) -> Result<T, Away> {
+        let result = work.await;
+        if result.is_ok() {
+            self.works();
+        }
+        result
+    }
+}
+
+/// Calls the same method of whichever store there is.
+macro_rules! either {
+    ($self:ident, $store:ident => $work:expr) => {
+        match &$self.store {
+            Kept::Sqlite($store) => $self.seen($work).await,
+            Kept::Redis($store) => $self.seen($work).await,
+        }
+    };
+}
+
+impl Store for Jobs {
+    async fn submit(&self, new: New) -> Result<Submitted, Away> {
+        either!(self, store => store.submit(new))
+    }
+
+    async fn get(&self, id: Uuid) -> Result<Option<Job>, Away> {
+        either!(self, store => store.get(id))
+    }
+
+    async fn list(&self, query: Query) -> Result<List, Away> {
+        either!(self, store => store.list(query))
+    }
+
+    async fn cancel(&self, id: Uuid) -> Result<Cancelled, Away> {
+        either!(self, store => store.cancel(id))
+    }
+
+    async fn depth(&self) -> Result<Depth, Away> {
+        either!(self, store => store.depth())
+    }
+}
+
+impl Queue for Jobs {
+    async fn take(&self, most: usize) -> Result<Vec<Taken>, Away> {
+        either!(self, store => store.take(most))
+    }
+
+    async fn end(&self, ended: Vec<(Hold, End)>) -> Result<usize, Away> {
+        either!(self, store => store.end(ended))
+    }
+
+    async fn renew(&self, held: Vec<Hold>) -> Result<(), Away> {
+        either!(self, store => store.renew(held))
+    }
+
+    async fn leave(&self) -> Result<(), Away> {
+        either!(self, store => store.leave())
+    }
+}
+
+/// The worker's thread.
+pub struct Working {
+    stop: Arc<Notify>,
+    /// Whether it could finish what it held, when it has ended.
+    ended: oneshot::Receiver<bool>,
+}
+
+impl Working {
+    /// Starts the worker; it goes on until it is told to [`Working::stop`].
+    pub fn start(jobs: &Jobs, config: &Config, patience: std::time::Duration) -> io::Result<Working> {
+        let stop = Arc::new(Notify::new());
+        let stopped = stop.clone();
+        let limits = config.limits;
+        let runtime = super::runtime()?;
+        let worker = worker::Worker::new(jobs.clone(), limits.concurrency, limits.lease);
+        let thread = thread::Builder::new().name("jobs".into()).stack_size(super::STACK_BYTES);
+        let (end, ended) = oneshot::channel();
+        thread.spawn(move || {
+            let finished = runtime.block_on(worker.run(async move { stopped.notified().await }, patience));
+            let _ = end.send(finished);
+        })?;
+        Ok(Working { stop, ended })
+    }
+
+    /// Asks it to take no more jobs.
+    pub fn stop(&self) {
+        self.stop.notify_one();
+    }
+
+    /// Waits until it has ended; whether it could finish what it held.
+    pub async fn ended(self) -> bool {
+        self.ended.await.unwrap_or(false)
+    }
+}
