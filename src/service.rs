@@ -80,9 +80,13 @@ where
     let mut whole = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| broken(&*error.into()))?;
-        let Ok(data) = frame.into_data() else { continue };
+        let Ok(mut data) = frame.into_data() else { continue };
         if whole.len() + data.remaining() > limit {
             return Err(Problem::TooLarge { limit });
+        }
+        // Most bodies come in one piece, which need not be copied.
+        if whole.is_empty() && body.is_end_stream() {
+            return Ok(data.copy_to_bytes(data.remaining()));
         }
         whole.put(data);
     }

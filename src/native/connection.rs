@@ -130,16 +130,14 @@ impl Body for Upload<'_> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
-        match frame {
-            Poll::Pending if self.connection.watch.expired() => {
-                Poll::Ready(Some(Err(io::Error::from(io::ErrorKind::TimedOut).into())))
-            }
-            Poll::Ready(None) => {
-                self.connection.enter(Phase::Handler);
-                Poll::Ready(None)
-            }
-            frame => frame.map_err(Into::into),
+        if frame.is_pending() && self.connection.watch.expired() {
+            return Poll::Ready(Some(Err(io::Error::from(io::ErrorKind::TimedOut).into())));
         }
+        // Nobody asks again for what is known to be nothing.
+        if matches!(frame, Poll::Ready(None)) || frame.is_ready() && self.body.is_end_stream() {
+            self.connection.enter(Phase::Handler);
+        }
+        frame.map_err(Into::into)
     }
 
     fn is_end_stream(&self) -> bool {
