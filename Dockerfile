@@ -33,7 +33,8 @@ RUN set -eu; \
     headers="-nostdinc -isystem /usr/include/$arch-linux-musl"; \
     headers="$headers -isystem $("$arch-linux-gnu-gcc" -print-file-name=include)"; \
     { \
-        echo "export CARGO_BUILD_TARGET=$arch-unknown-linux-musl RUSTFLAGS=-Clinker=$arch-linux-gnu-gcc"; \
+        echo "export CARGO_BUILD_TARGET=$arch-unknown-linux-musl \
+              RUSTFLAGS='-Clinker=$arch-linux-gnu-gcc -Csymbol-mangling-version=v0'"; \
         echo "export CC_${arch}_unknown_linux_musl=$arch-linux-gnu-gcc CFLAGS_${arch}_unknown_linux_musl='$headers'"; \
     } >/env
 

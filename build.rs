@@ -16,6 +16,8 @@ fn main() {
     if env::var("CARGO_CFG_TARGET_ENV").as_deref() == Ok("musl") {
         let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
         println!("cargo::rustc-link-arg-bins=-Wl,-T,{root}/{script}");
+        // A start reads the whole table of relocations; packed it is some hundred bytes.
+        println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
     let out = env::var("OUT_DIR").expect("cargo sets it");
     for name in PAGE {

@@ -1,5 +1,9 @@
 //! The application: from a request to a response, on any [`Host`].
 
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
 use bytes::{Buf, BufMut, Bytes};
 use http::request::Parts;
 use http::{Request, Response};
@@ -50,15 +54,25 @@ async fn answer<H: Host>(target: Target, head: &Parts, body: &[u8], host: &H) ->
         Action::Light => Ok(probe::light()),
         Action::Heavy => Ok(probe::heavy()),
         Action::Slow => Ok(probe::slow(host).await),
-        Action::Analyze => analyze::one(head, body, host).await,
-        Action::AnalyzeBatch => analyze::batch(head, body, host).await,
-        Action::Jobs => jobs::all(target.verb, head, body, host).await,
-        Action::Job => jobs::one(target.verb, head, host).await,
+        Action::Analyze => apart(analyze::one(head, body, host)).await,
+        Action::AnalyzeBatch => apart(analyze::batch(head, body, host)).await,
+        Action::Jobs => apart(jobs::all(target.verb, head, body, host)).await,
+        Action::Job => apart(jobs::one(target.verb, head, host)).await,
         Action::Live => Ok(health::live()),
         Action::Ready => health::ready(host),
         Action::Health => Ok(health::health(host)),
-        Action::Metrics => Ok(metrics::metrics(host).await),
+        Action::Metrics => Ok(apart(metrics::metrics(host)).await),
     }
+}
+
+/// Runs a handler as code of its own, so that what a request does not run need not be in memory.
+async fn apart<F: Future>(handler: F) -> F::Output {
+    #[inline(never)]
+    fn poll<F: Future>(handler: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        handler.poll(cx)
+    }
+    let mut handler = pin!(handler);
+    poll_fn(|cx| poll(handler.as_mut(), cx)).await
 }
 
 /// Reads the whole body, at most as large as the host allows, whether its length was announced or not.

@@ -113,12 +113,13 @@ impl Jobs {
     }
 }
 
-/// Calls the same method of whichever store there is.
+/// Calls the same method of whichever store there is. What a call to Redis needs is kilobytes, and every connection
+/// would hold room for one from its start: so it gets its own.
 macro_rules! either {
     ($self:ident, $store:ident => $work:expr) => {
         match &$self.store {
             Kept::Sqlite($store) => $self.seen($work).await,
-            Kept::Redis($store) => $self.seen($work).await,
+            Kept::Redis($store) => $self.seen(Box::pin($work)).await,
         }
     };
 }
