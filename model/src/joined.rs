@@ -22,11 +22,14 @@ pub type Parts = ([(u8, u8); MOST_PARTS], usize);
 /// The known words that `word` was joined of, as ranges of its codes.
 pub fn parts(word: &Word, lexicon: &Lexicon<'_>) -> Option<Parts> {
     let attack = attack(word, lexicon);
-    if attack.is_some() || !word.joined && word.codes().len() < SUSPECT {
-        attack
-    } else {
-        cover(word, lexicon)
-    }
+    attack.or_else(|| {
+        let (parts, covered) = cover(word, lexicon);
+        let length = word.codes().len();
+        // What nothing marks as joined is searched if it is long, and must be known words to its end: `concentrations`.
+        let whole =
+            if word.joined { covered * 3 >= length * 2 } else { length >= SUSPECT && covered == length };
+        (parts.1 > 0 && whole).then_some(parts)
+    })
 }
 
 /// `youareanidiot`, `fuckoff`, `killyourself`: nothing but known words, an insult among them, and the first is what
@@ -85,8 +88,8 @@ fn opens(class: Class) -> bool {
     matches!(class, YOU | THEY | HATE | HARM | INFERIOR) || strong(class)
 }
 
-/// Known words in a row, longest first; none if they leave more than a third of the word.
-fn cover(word: &Word, lexicon: &Lexicon<'_>) -> Option<Parts> {
+/// Known words in a row, longest first, and how many letters they cover.
+fn cover(word: &Word, lexicon: &Lexicon<'_>) -> (Parts, usize) {
     let codes = word.codes();
     let mut found = [(0, 0); MOST_PARTS];
     let (mut count, mut covered, mut at) = (0, 0, 0);
@@ -103,7 +106,7 @@ fn cover(word: &Word, lexicon: &Lexicon<'_>) -> Option<Parts> {
             _ => at += 1,
         }
     }
-    (count > 0 && covered * 3 >= codes.len() * 2).then_some((found, count))
+    ((found, count), covered)
 }
 
 #[cfg(test)]

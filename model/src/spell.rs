@@ -103,20 +103,22 @@ fn letter(code: u8) -> u8 {
 /// `idiooot` and `fuuck`: letters twice if the lexicon knows it so, else once. Twice is how many words are written, so
 /// the short ones among them (`salle`, `coon`) are taken at their letters.
 fn squeeze(word: &mut Word, lexicon: &Lexicon<'_>) -> Option<Entry> {
+    let known = |entry: Option<Entry>| entry.is_some_and(|entry| entry.class != NO_CLASS);
     let long = word.codes().windows(3).any(|w| w[0] == w[1] && w[1] == w[2]);
+    let mut twice = None;
     if long {
         word.retain(|codes, i| i < 2 || codes[i] != codes[i - 1] || codes[i] != codes[i - 2]);
-        let entry = lexicon.find(word_hash(word.codes()));
-        if entry.is_some() {
-            return entry;
-        }
+        twice = lexicon.find(word_hash(word.codes()));
     }
     let mut single = *word;
     single.retain(|codes, i| i == 0 || codes[i] != codes[i - 1]);
     let entry = lexicon.find(word_hash(single.codes()));
+    // `looooser` is no `looser`.
+    if known(twice) || twice.is_some() && !known(entry) {
+        return twice;
+    }
     let odd = word.codes().windows(2).any(|w| w[0] == w[1] && !b"bcdefglmnoprstz".contains(&w[0]));
-    let known = entry.is_some_and(|entry| entry.class != NO_CLASS);
-    if long || known && (odd || single.codes().len() > SHORTEST_GUESS) {
+    if long || known(entry) && (odd || single.codes().len() > SHORTEST_GUESS) {
         *word = single;
         return entry;
     }
@@ -249,6 +251,7 @@ mod tests {
             ("stoopid", "stupid"),
             ("eidiot", "idiot"),
             ("k0nnard", "connard"),
+            ("looooser", "loser"),
         ] {
             assert_eq!(spelled(disguised), plain, "{disguised}");
         }

@@ -28,6 +28,9 @@ pub fn read<'a, T: Deserialize<'a> + Shape>(head: &Parts, body: &'a [u8]) -> Res
     })?;
     // RFC 8259, section 8.1: a byte order mark may be passed over.
     let body = body.strip_prefix('\u{FEFF}').unwrap_or(body);
+    if body.trim_ascii().is_empty() {
+        return Err(Problem::BadRequest(format!("the body is empty; it must be {}", T::SHAPE)));
+    }
     let object = body.trim_start().starts_with('{');
     // Texts are read leniently, which lets control characters pass and nothing else that is no JSON. Where there are
     // none, reading once is enough.
@@ -146,7 +149,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         for (sent, status, words) in [
-            (b"".as_slice(), 400, "EOF while parsing a value at line 1 column 0"),
+            (b"".as_slice(), 400, "the body is empty; it must be {"),
+            (b"{\"text\"", 400, "EOF while parsing an object at line 1 column 7"),
             (b"{\"text\": }", 400, "line 1 column 10"),
             (b"{\"text\": \"raw \x01\"}", 400, "control character"),
             (b"{\"x\": \"raw \x1f\", \"text\": \"y\"}", 400, "control character"),

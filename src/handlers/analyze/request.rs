@@ -89,7 +89,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Texts<'a> {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Texts<'de>, A::Error> {
                 let mut texts = Vec::new();
-                while let Some(Item(text)) = list.next_element()? {
+                // Which one it was that is no text.
+                let which =
+                    |texts: usize| move |error| A::Error::custom(format_args!("texts[{texts}]: {error}"));
+                while let Some(Item(text)) = list.next_element().map_err(which(texts.len()))? {
                     if texts.len() == MOST_TEXTS {
                         return Err(A::Error::invalid_length(MOST_TEXTS + 1, &self));
                     }
@@ -120,6 +123,9 @@ mod tests {
         assert_eq!(read(&list(256)), Ok(256));
         let problem = read(&list(257)).unwrap_err();
         assert!(format!("{problem:?}").contains("expected a list of at most 256 texts"), "{problem:?}");
+        let problem = read(r#"{"texts":["a",1]}"#).unwrap_err();
+        let wanted = "texts[1]: invalid type: integer `1`, expected a text at line 1 column 15;";
+        assert!(format!("{problem:?}").contains(wanted), "{problem:?}");
     }
 
     #[test]
