@@ -88,7 +88,7 @@ test: ## everything that CI runs, from cheap to dear
 	else printf '\n== shellcheck: skipped, it is not installed\n'; fi
 	step cargo clippy --locked --workspace --all-targets -- -D warnings
 	step cargo clippy --locked -p ounce --no-default-features --features minimal --all-targets -- -D warnings
-	step cargo clippy --locked -p ounce --features bert,tls --all-targets -- -D warnings
+	step cargo clippy --locked -p ounce --features bert --all-targets -- -D warnings
 	step $(SETUP) targets
 	$(ENV)
 	step cargo clippy --locked -p ounce --lib --target wasm32-wasip2 -- -D warnings
@@ -102,7 +102,7 @@ test: ## everything that CI runs, from cheap to dear
 	skipped=$$(mktemp)
 	trap 'rm -f "$$skipped"' EXIT
 	OUNCE_SKIPPED=$$skipped step cargo test --locked --workspace
-	step cargo test --locked -p ounce --features bert,tls --lib --test bert --test redis
+	step cargo test --locked -p ounce --features bert --lib --test bert
 	printf '\n== %d tests skipped\n' "$$(wc -l <"$$skipped")"
 	cat "$$skipped"
 

@@ -21,8 +21,8 @@ struct Image {
 }
 
 const IMAGES: [Image; 3] = [
-    Image { variant: "standard", binary: "ounce", largest_bytes: 3_000_000 },
-    Image { variant: "microvm", binary: "ounce", largest_bytes: 3_000_000 },
+    Image { variant: "standard", binary: "ounce", largest_bytes: 3_600_000 },
+    Image { variant: "microvm", binary: "ounce", largest_bytes: 3_600_000 },
     Image { variant: "minimal", binary: "ounce-minimal", largest_bytes: 1_200_000 },
 ];
 

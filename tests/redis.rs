@@ -2,14 +2,11 @@
 
 mod common;
 
-use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::jobs::{becomes, id, job, stored, submit};
 use common::redis::Redis;
-use common::{DEADLINE, Server, eventually, skip};
+use common::{DEADLINE, Server, eventually};
 use ounce_bench::launch::{Process, Signal, Spawn};
 
 const STREAM: &str = "{ounce}:jobs";
@@ -216,9 +213,7 @@ fn a_wrong_password_is_said_and_not_shown() {
     let Some(redis) = Redis::start(&["--requirepass", "right"]) else { return };
     let url = format!("redis://:wr0ng-secret@{}", redis.address);
     let spawn = Spawn::new([env!("CARGO_BIN_EXE_ounce"), "--listen", "127.0.0.1:0", "--workers", "1"]);
-    let mut process = Process::spawn(&spawn.env("OUNCE_REDIS_URL", url)).unwrap();
-    let address = process.address_after("listening on http://", DEADLINE).unwrap();
-    let server = Server { process, address };
+    let server = Server::of(Process::spawn(&spawn.env("OUNCE_REDIS_URL", url)).unwrap());
     let refused = submit(&mut server.connect(), "uppercase", "x", None);
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
     eventually("it is logged", || server.process.stderr().text().contains("authentication failed"));
@@ -236,53 +231,4 @@ fn a_url_that_is_none_is_not_shown() {
     process.stderr().wait_closed(DEADLINE);
     let words = process.stderr().text();
     assert!(words.contains("redis-url") && !words.contains("wr0ng"), "{words}");
-}
-
-/// By the certificates of `SSL_CERT_FILE`, and by no others.
-#[test]
-#[cfg_attr(not(feature = "tls"), ignore = "needs feature tls")]
-fn jobs_go_over_tls() {
-    let Some(made) = certificates() else { return };
-    let file = |name: &str| made.join(name).to_str().unwrap().to_owned();
-    let port = ounce_bench::launch::free_port().unwrap().port();
-    let [ca, cert, key] = ["ca.pem", "cert.pem", "key.pem"].map(file);
-    let tls = ["--tls-cert-file", &cert, "--tls-key-file", &key, "--tls-ca-cert-file", &ca];
-    let port = port.to_string();
-    let Some(_redis) = Redis::start(&[&["--tls-port", &port, "--tls-auth-clients", "no"], &tls[..]].concat())
-    else {
-        return;
-    };
-    let start = |ca: &str| {
-        let url = format!("rediss://localhost:{port}");
-        let words = [env!("CARGO_BIN_EXE_ounce"), "--listen", "127.0.0.1:0", "--redis-url", &url];
-        let spawn = Spawn::new(words).env("SSL_CERT_FILE", ca);
-        let mut process = Process::spawn(&spawn).unwrap();
-        let address = process.address_after("listening on http://", DEADLINE).unwrap();
-        Server { process, address }
-    };
-    let server = start(&ca);
-    let done = stored(&server, "uppercase", "over tls");
-    assert_eq!(becomes(&server, &done, "done")["result"], "OVER TLS");
-
-    let stranger = start(&file("other.pem"));
-    assert_eq!(submit(&mut stranger.connect(), "uppercase", "x", None).status, 503);
-    eventually("it says why", || stranger.process.stderr().text().contains("certificate"));
-}
-
-/// The directory of an authority's certificate, another's, and that of a server on localhost which the first has signed.
-fn certificates() -> Option<PathBuf> {
-    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("redis-certificates");
-    fs::create_dir_all(&directory).unwrap();
-    let script = "set -e
-        ca() { openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=$1 -keyout $1.key -out $1.pem; }
-        ca ca; ca other
-        openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out request.pem
-        echo subjectAltName=DNS:localhost >san
-        openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile san -out cert.pem";
-    let output = Command::new("sh").args(["-c", script]).current_dir(&directory).output().unwrap();
-    if !output.status.success() {
-        skip("jobs over TLS", &format!("openssl: {}", String::from_utf8_lossy(&output.stderr)));
-        return None;
-    }
-    Some(directory)
 }

@@ -183,19 +183,19 @@ fn check(instance: &mut dyn Instance, interrupt: &Interrupt) -> Result<()> {
 }
 
 /// Counters of the service, as they were before the load.
-struct Counters<'a> {
+pub(crate) struct Counters<'a> {
     address: SocketAddr,
     names: &'a [String],
     before: Vec<f64>,
 }
 
 impl<'a> Counters<'a> {
-    fn new(address: SocketAddr, names: &'a [String]) -> Result<Self> {
+    pub(crate) fn new(address: SocketAddr, names: &'a [String]) -> Result<Self> {
         let before = Self::read(address, names)?;
         Ok(Self { address, names, before })
     }
 
-    fn growth(&self) -> Result<BTreeMap<String, f64>> {
+    pub(crate) fn growth(&self) -> Result<BTreeMap<String, f64>> {
         let after = Self::read(self.address, self.names)?;
         let growth = after.iter().zip(&self.before).map(|(after, before)| after - before);
         Ok(self.names.iter().cloned().zip(growth).collect())

@@ -3,6 +3,9 @@
 //! Every change is one script, so it happens as a whole or not at all, and by Redis' clock. The answers are flat lists,
 //! because that is what all clients can pass on.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 use std::vec;
 

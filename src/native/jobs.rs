@@ -45,13 +45,13 @@ impl Jobs {
     /// Prepares the store. A file of jobs is made when the first one comes, unless it is to be there `at_once`.
     ///
     /// # Errors
-    /// A file that cannot be used, or a URL that is none.
+    /// A file that cannot be used, a URL that is none, or TLS without certificates to trust.
     pub fn open(config: &Config, at_once: bool) -> io::Result<Option<Jobs>> {
         let store = match &config.store {
             Place::Directory(directory) => {
                 Kept::Sqlite(Sqlite::open(directory.as_deref(), config.limits, at_once)?)
             }
-            Place::Redis(url) => Kept::Redis(Redis::open(url, config.limits)?),
+            Place::Redis(url) => Kept::Redis(Redis::open(url, config.authorities.as_deref(), config.limits)?),
         };
         Ok(Some(Jobs { store, metrics: Arc::new(Metrics::new()), away: Arc::default() }))
     }

@@ -55,7 +55,15 @@ impl Server {
     pub fn spawn<'a>(command: impl Iterator<Item = &'a str>) -> Server {
         let home = Home::new();
         let spawn = Spawn { workdir: Some(home.0.clone()), ..Spawn::new(command) };
-        let mut process = Process::spawn(&spawn).expect("the server starts");
+        Server::ready(Process::spawn(&spawn).expect("the server starts"), home)
+    }
+
+    /// One that was started with more than flags, and keeps no files.
+    pub fn of(process: Process) -> Server {
+        Server::ready(process, Home::new())
+    }
+
+    fn ready(mut process: Process, home: Home) -> Server {
         let address = process.address_after("listening on http://", DEADLINE).expect("the ready line");
         Server { process, address, _home: home }
     }

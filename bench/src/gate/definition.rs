@@ -66,6 +66,8 @@ pub struct Check {
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
     ReqPerS,
+    /// What the first of the workload's counters grows by in a second.
+    CountedPerS,
     ReqPerSPerMb,
     CpuUsPerReq,
     GeneratorCpuUsPerReq,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::definition::{Definition, Generator, Metric, Subject};
 use super::{plain, wrk};
+use crate::cell::Counters;
 use crate::interrupt::Interrupt;
 use crate::launch::{self, Instance};
 use crate::load::{self, Plan, REQUEST_TIMEOUT, Schedule};
@@ -25,6 +26,7 @@ pub struct Measurement {
     pub round: usize,
     pub error: Option<String>,
     pub req_per_s: Option<f64>,
+    pub counted_per_s: Option<f64>,
     pub cpu_us_per_req: Option<f64>,
     pub generator_cpu_us_per_req: Option<f64>,
     pub pss_idle_mb: Option<f64>,
@@ -40,6 +42,7 @@ impl Measurement {
         let loaded = || median(&self.pss_samples_mb);
         match metric {
             Metric::ReqPerS => self.req_per_s,
+            Metric::CountedPerS => self.counted_per_s,
             Metric::ReqPerSPerMb => ratio(self.req_per_s?, loaded()?),
             Metric::CpuUsPerReq => self.cpu_us_per_req,
             Metric::GeneratorCpuUsPerReq => self.generator_cpu_us_per_req,
@@ -100,8 +103,12 @@ impl Bench<'_> {
             weigh::while_loaded(&scope, self.placement, self.interrupt, generate)
         };
         load(seconds(self.definition.warm_up_s)).0?;
+        let names = self.workload(subject).map_or(&[][..], |workload| &workload.counters);
+        let counters = Counters::new(instance.address(), names)?;
         let (rate, loaded) = load(seconds(self.definition.duration_s));
         instance.check_alive()?;
+        let counted = counters.growth()?;
+        measurement.counted_per_s = names.first().map(|name| counted[name] / self.definition.duration_s);
         let rate = rate?;
         measurement.req_per_s = Some(rate.per_second);
         measurement.cpu_us_per_req = ratio(loaded.server_cpu_s * 1e6, rate.requests);
@@ -135,7 +142,7 @@ impl Bench<'_> {
             return wrk::run(&url, connections, duration, &self.placement.generator_cpus, stop);
         }
         let workload = match &subject.workload {
-            Some(name) => self.workloads.iter().find(|workload| workload.name == *name),
+            Some(_) => self.workload(subject),
             None => Some(&self.gets()),
         };
         let workload = workload.with_context(|| format!("no workload {:?}", subject.workload))?;
@@ -155,6 +162,12 @@ impl Bench<'_> {
             per_second: outcome.per_second(),
             generator_cpu_s: outcome.cpu.as_secs_f64(),
         })
+    }
+
+    /// The one that it names.
+    fn workload(&self, subject: &Subject) -> Option<&Workload> {
+        let name = subject.workload.as_ref()?;
+        self.workloads.iter().find(|workload| workload.name == *name)
     }
 
     fn gets(&self) -> Workload {

@@ -15,6 +15,8 @@ pub const ABSENT: &str = "is for the workload jobs, which this build leaves out"
 #[derive(Clone, PartialEq)]
 pub struct Jobs {
     pub store: Place,
+    /// A file with the certificates that Redis' is to be signed by; otherwise the system's.
+    pub authorities: Option<PathBuf>,
     /// Whether `serve` does jobs too.
     pub worker: bool,
     pub limits: Limits,
@@ -55,7 +57,7 @@ impl Jobs {
     pub(super) fn unset() -> Jobs {
         let zero = Duration::ZERO;
         let limits = Limits { concurrency: 0, lease: zero, queue: 0, keep: zero };
-        Jobs { store: Place::Directory(None), worker: false, limits }
+        Jobs { store: Place::Directory(None), authorities: None, worker: false, limits }
     }
 }
 
@@ -82,8 +84,18 @@ pub(super) const SETTINGS: &[Setting] = &[
         flag: "redis-url",
         value: "URL",
         default: "",
-        help: "Redis for jobs instead, redis://...; better as a variable",
+        help: "Redis for jobs instead: redis://... or rediss://...; better as a variable",
         set: |config, text| redis(text).map(|url| config.jobs.store = Place::Redis(url)),
+    }),
+    known(Setting {
+        flag: "redis-ca",
+        value: "FILE",
+        default: "",
+        help: "authorities, in PEM, that rediss:// trusts instead of the system's",
+        set: |config, text| {
+            config.jobs.authorities = Some(text.into());
+            Ok(())
+        },
     }),
     known(Setting {
         flag: "worker",
@@ -124,8 +136,9 @@ pub(super) const SETTINGS: &[Setting] = &[
 
 /// Whether it is a URL of Redis, as far as can be told without its client.
 fn redis(text: &str) -> Result<String, String> {
-    if text.starts_with("rediss://") && !cfg!(feature = "tls") {
-        return Err("wants TLS, which this build does not have: build it with --features tls".into());
+    // Clients of Redis take #insecure there.
+    if text.starts_with("rediss://") && text.contains('#') {
+        return Err("may not end in #...: certificates are always looked at, see --redis-ca".into());
     }
     let known = ["redis://", "rediss://"].iter().any(|scheme| text.starts_with(scheme));
     known.then(|| text.into()).ok_or_else(|| "is not a URL such as redis://host:6379/0".into())

@@ -5,15 +5,20 @@
 
 mod link;
 mod reader;
+mod server;
 mod submits;
+mod tls;
+mod url;
 
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use self::link::{Link, Server};
+use self::link::Link;
 use self::reader::Reader;
+use self::server::Server;
 use self::submits::Submits;
 use crate::jobs::redis::{self as layout, Call, MOST_AT_ONCE, Parts};
 use crate::jobs::{
@@ -70,9 +75,9 @@ impl Redis {
     /// Nothing is connected yet: Redis may come later than we do.
     ///
     /// # Errors
-    /// A URL that is none.
-    pub fn open(url: &str, limits: Limits) -> io::Result<Redis> {
-        let server = Arc::new(Server::new(url)?);
+    /// A URL that is none, or one that wants TLS where there are no certificates to trust.
+    pub fn open(url: &str, authorities: Option<&Path>, limits: Limits) -> io::Result<Redis> {
+        let server = Arc::new(Server::new(url, authorities)?);
         let links = Arc::new(Links { server: server.clone(), limits, mine: Mutex::default() });
         let reader = Arc::new(Reader::new(server, links.clone(), limits.lease));
         Ok(Redis { limits, links, reader })

@@ -4,12 +4,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, ServerErrorKind, Value, cmd};
+use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value, cmd};
 use tokio::sync::Mutex;
+use tokio::time;
 
+use super::server::{Connection, Server};
 use crate::jobs::Away;
-use crate::jobs::redis::{Call, Part, STREAM, Script};
+use crate::jobs::redis::{Call, Part, STREAM};
 
 /// To connect and to be let in.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -17,29 +18,6 @@ const CONNECT: Duration = Duration::from_secs(2);
 /// Between two tries to connect; whoever comes meanwhile is refused at once.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
-
-/// Where Redis is, and what its scripts are called there.
-pub struct Server {
-    client: Client,
-    hashes: Vec<redis::Script>,
-}
-
-impl Server {
-    /// # Errors
-    /// A URL that is none. The error does not repeat it: it may hold a password.
-    pub fn new(url: &str) -> io::Result<Server> {
-        let explain = |error: RedisError| {
-            let kind = error.kind();
-            io::Error::other(format!("--redis-url is not a URL that can be used ({kind:?})"))
-        };
-        let client = Client::open(url).map_err(explain)?;
-        Ok(Server { client, hashes: Script::TEXTS.into_iter().map(redis::Script::new).collect() })
-    }
-
-    pub fn place(&self) -> String {
-        format!("Redis at {}", self.client.get_connection_info().addr())
-    }
-}
 
 pub struct Link {
     server: Arc<Server>,
@@ -49,7 +27,7 @@ pub struct Link {
 
 #[derive(Default)]
 struct State {
-    connection: Option<MultiplexedConnection>,
+    connection: Option<Connection>,
     /// What Redis calls it.
     client: Option<i64>,
     /// Counts connections, so that an error of an old one does not end a new one.
@@ -66,7 +44,7 @@ impl Link {
 
     /// Runs a script. Redis may have forgotten its text, and learns it again then.
     pub async fn call(&self, call: &Call) -> Result<Vec<Part>, Failure> {
-        let by_hash = command("EVALSHA", self.server.hashes[call.script as usize].get_hash(), call);
+        let by_hash = command("EVALSHA", self.server.hash(call.script), call);
         let answer = match self.ask(&by_hash).await {
             Err(error) if error.is(ServerErrorKind::NoScript) => {
                 self.ask(&command("EVAL", call.script.text(), call)).await
@@ -79,7 +57,7 @@ impl Link {
     /// Asks anything.
     pub async fn ask(&self, command: &Cmd) -> Result<Value, Failure> {
         let (mut connection, generation) = self.connection().await?;
-        match connection.send_packed_command(command).await.and_then(Value::extract_error) {
+        match connection.client.send_packed_command(command).await.and_then(Value::extract_error) {
             Ok(value) => Ok(value),
             Err(error) => {
                 if broken(&error) {
@@ -91,7 +69,7 @@ impl Link {
     }
 
     /// One connects, the others wait for it.
-    async fn connection(&self) -> Result<(MultiplexedConnection, u64), Away> {
+    async fn connection(&self) -> Result<(Connection, u64), Away> {
         let mut state = self.state.lock().await;
         if let Some(connection) = &state.connection {
             return Ok((connection.clone(), state.generation));
@@ -103,13 +81,8 @@ impl Link {
             }
             pause = (*last * 2).min(LAST_PAUSE);
         }
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(Some(self.patience));
-        match self.server.client.get_multiplexed_async_connection_with_config(&config).await {
-            Ok(mut connection) => {
-                // Where that is not allowed, we do without.
-                let client = cmd("CLIENT").arg("ID").query_async(&mut connection).await.ok();
+        match self.connect().await {
+            Ok((connection, client)) => {
                 let generation = state.generation + 1;
                 *state = State { connection: Some(connection.clone()), client, generation, down: None };
                 Ok((connection, generation))
@@ -120,6 +93,17 @@ impl Link {
                 Err(why)
             }
         }
+    }
+
+    async fn connect(&self) -> RedisResult<(Connection, Option<i64>)> {
+        let connecting = async {
+            let mut connection = self.server.connect(self.patience).await?;
+            // Where that is not allowed, we do without.
+            let client = cmd("CLIENT").arg("ID").query_async(&mut connection.client).await.ok();
+            Ok((connection, client))
+        };
+        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no connection in time");
+        time::timeout(CONNECT, connecting).await.map_err(late)?
     }
 
     async fn disconnect(&self, generation: u64) {

@@ -11,7 +11,8 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time;
 
-use super::link::{Failure, Link, Server, flat};
+use super::link::{Failure, Link, flat};
+use super::server::Server;
 use super::{Links, PATIENCE, understood};
 use crate::jobs::redis::{self as layout, Call, Entry, GROUP, MOST_AT_ONCE, Parts, STREAM};
 use crate::jobs::{Away, Taken, Uuid};
