@@ -15,9 +15,11 @@ pub const APPLICATION: i32 = 0x6f75_6e63;
 /// `user_version` of the file: which layout it has.
 pub const LAYOUT: i32 = 1;
 
-/// `by_status` serves whatever is not about one job; `depth` saves counting.
-pub const SCHEMA: &str = "
-CREATE TABLE job (
+/// Makes the tables, one statement after the other; where that was cut short, again. `by_status` serves whatever is not
+/// about one job; `depth` saves counting.
+pub const SCHEMA: [&str; 9] = [
+    "
+CREATE TABLE IF NOT EXISTS job (
     arrival INTEGER PRIMARY KEY,
     id BLOB NOT NULL UNIQUE,
     kind TEXT NOT NULL,
@@ -31,23 +33,26 @@ CREATE TABLE job (
     finished INTEGER,
     result TEXT,
     error TEXT
-) STRICT;
-CREATE UNIQUE INDEX by_key ON job (key) WHERE key IS NOT NULL;
-CREATE INDEX by_status ON job (status, due);
-CREATE TABLE depth (status INTEGER PRIMARY KEY, jobs INTEGER NOT NULL) STRICT;
-INSERT INTO depth VALUES (0, 0), (1, 0), (2, 0), (3, 0);
-CREATE TRIGGER job_came AFTER INSERT ON job BEGIN
+) STRICT",
+    "CREATE UNIQUE INDEX IF NOT EXISTS by_key ON job (key) WHERE key IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS by_status ON job (status, due)",
+    "CREATE TABLE IF NOT EXISTS depth (status INTEGER PRIMARY KEY, jobs INTEGER NOT NULL) STRICT",
+    "INSERT OR IGNORE INTO depth VALUES (0, 0), (1, 0), (2, 0), (3, 0)",
+    "
+CREATE TRIGGER IF NOT EXISTS job_came AFTER INSERT ON job BEGIN
     UPDATE depth SET jobs = jobs + 1 WHERE status = new.status;
-END;
-CREATE TRIGGER job_moved AFTER UPDATE OF status ON job WHEN old.status <> new.status BEGIN
+END",
+    "
+CREATE TRIGGER IF NOT EXISTS job_moved AFTER UPDATE OF status ON job WHEN old.status <> new.status BEGIN
     UPDATE depth SET jobs = jobs - 1 WHERE status = old.status;
     UPDATE depth SET jobs = jobs + 1 WHERE status = new.status;
-END;
-CREATE TRIGGER job_went AFTER DELETE ON job BEGIN
+END",
+    "
+CREATE TRIGGER IF NOT EXISTS job_went AFTER DELETE ON job BEGIN
     UPDATE depth SET jobs = jobs - 1 WHERE status = old.status;
-END;
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-";
+END",
+    "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
+];
 
 /// Whether what is committed from here on is on the disk by then; with a log ahead neither can spoil the file.
 pub const FLUSH: &str = "PRAGMA synchronous = FULL";
