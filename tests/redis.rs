@@ -218,7 +218,7 @@ fn a_wrong_password_is_said_and_not_shown() {
     let spawn = Spawn::new([env!("CARGO_BIN_EXE_ounce"), "--listen", "127.0.0.1:0", "--workers", "1"]);
     let mut process = Process::spawn(&spawn.env("OUNCE_REDIS_URL", url)).unwrap();
     let address = process.address_after("listening on http://", DEADLINE).unwrap();
-    let server = Server { process, address };
+    let server = Server::of(process, address);
     let refused = submit(&mut server.connect(), "uppercase", "x", None);
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
     eventually("it is logged", || server.process.stderr().text().contains("authentication failed"));
@@ -258,7 +258,7 @@ fn jobs_go_over_tls() {
         let spawn = Spawn::new(words).env("SSL_CERT_FILE", ca);
         let mut process = Process::spawn(&spawn).unwrap();
         let address = process.address_after("listening on http://", DEADLINE).unwrap();
-        Server { process, address }
+        Server::of(process, address)
     };
     let server = start(&ca);
     let done = stored(&server, "uppercase", "over tls");

@@ -60,6 +60,11 @@ impl Server {
         Server { process, address, _home: home }
     }
 
+    /// One that was started in another way, and elsewhere.
+    pub fn of(process: Process, address: SocketAddr) -> Server {
+        Server { process, address, _home: Home::new() }
+    }
+
     pub fn connect(&self) -> Client {
         Client::connect(self.address)
     }
