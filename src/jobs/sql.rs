@@ -6,7 +6,7 @@
 //! | status | due |
 //! | --- | --- |
 //! | queued, failed | 0 |
-//! | processing | end of the lease, in milliseconds of a clock that is never set |
+//! | processing | end of the lease, in milliseconds: of a clock that is never set, where the store's users share one |
 //! | done | when the job is forgotten, in milliseconds since 1970 |
 
 /// `application_id` of the file: "ounc".
@@ -53,6 +53,19 @@ CREATE TRIGGER IF NOT EXISTS job_went AFTER DELETE ON job BEGIN
 END",
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
 ];
+
+/// Counts what has ended, where no process lives long enough to do so: beside [`SCHEMA`].
+pub const COUNT: [&str; 3] = [
+    "CREATE TABLE IF NOT EXISTS ended (status INTEGER PRIMARY KEY, jobs INTEGER NOT NULL) STRICT",
+    "INSERT OR IGNORE INTO ended VALUES (2, 0), (3, 0)",
+    "
+CREATE TRIGGER IF NOT EXISTS job_ended AFTER UPDATE OF status ON job WHEN old.status = 1 AND new.status IN (2, 3) BEGIN
+    UPDATE ended SET jobs = jobs + 1 WHERE status = new.status;
+END",
+];
+
+/// How many jobs have ended so far, by status.
+pub const ENDED: &str = "SELECT status, jobs FROM ended";
 
 /// Whether what is committed from here on is on the disk by then; with a log ahead neither can spoil the file.
 pub const FLUSH: &str = "PRAGMA synchronous = FULL";
@@ -118,6 +131,9 @@ WHERE status = 1 AND due <= ?1";
 
 /// Ends every lease: of a clock that has begun anew nothing can be told.
 pub const VOID_ALL: &str = "UPDATE job SET due = 0 WHERE status = 1";
+
+/// The same for those that end later than ?1: no clock that has not been set back since can have given them.
+pub const VOID_BEYOND: &str = "UPDATE job SET due = 0 WHERE status = 1 AND due > ?1";
 
 /// Ends an attempt (?1 id, ?2 attempt) that still holds its job.
 /// ?3 now, ?4 when it is forgotten, ?5 result.
