@@ -4,6 +4,7 @@
 pub mod jobs;
 pub mod redis;
 mod skip;
+pub mod spin;
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
