@@ -3,7 +3,7 @@
 //! Leases go by the wall clock here, because instances share no other: the monotonic clock that a component sees may
 //! begin with its instance. So setting the clock must do no harm. Forward, leases end early: a job may run twice, but
 //! ends once, because an end counts only for the attempt that holds the job. Backward, they would end late; so what
-//! ends later than any lease that is given now is void. `meta` is not used: it tells whether a steady clock has begun
+//! ends much later than a lease that is given now is void. `meta` is not used: it tells whether a steady clock has begun
 //! anew.
 
 mod database;
@@ -26,6 +26,10 @@ const FORGOTTEN: i64 = 1000;
 
 /// How late they are forgotten, so that not every request forgets one.
 const LATE: Duration = Duration::from_secs(1);
+
+/// How much later than a lease that is given now another may end. A statement waits while others write, so that they may
+/// give leases that are newer than the time that it came with.
+const NEWER: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 pub struct Sqlite(Database);
@@ -109,7 +113,7 @@ impl Queue for Sqlite {
         if expiry.is_some_and(|end| end + millis(LATE) <= now) {
             self.0.change(sql::FORGET, &numbers([now, FORGOTTEN]))?;
         }
-        if queued == 0 { Ok(Vec::new()) } else { self.claim(most, now) }
+        if queued == 0 { Ok(Vec::new()) } else { self.claim(most) }
     }
 
     async fn end(&self, ended: Vec<(Hold, End)>) -> Result<usize, Away> {
@@ -147,12 +151,13 @@ impl Sqlite {
 
     /// Takes back what was held for too long, by whatever clock. How many jobs were held.
     fn void(&self, now: i64) -> Result<usize, Away> {
-        let beyond = self.0.change(sql::VOID_BEYOND, &[time(lease(now))])?;
+        let beyond = self.0.change(sql::VOID_BEYOND, &[time(lease(now) + millis(NEWER))])?;
         let given_up = [time(now), Value::Integer(MOST_ATTEMPTS.into()), text(GIVEN_UP), time(now)];
         Ok(beyond + self.0.change(sql::VOID, &given_up)?)
     }
 
-    fn claim(&self, most: usize, now: i64) -> Result<Vec<Taken>, Away> {
+    fn claim(&self, most: usize) -> Result<Vec<Taken>, Away> {
+        let now = now();
         let mut taken = self.0.all(sql::CLAIM, &numbers([lease(now), now, most as i64]), |row| {
             let arrival = row.number()?;
             let hold = Hold { id: row.id()?, attempt: row.attempts()? };
