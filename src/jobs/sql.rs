@@ -116,6 +116,9 @@ SELECT (SELECT jobs FROM depth WHERE status = 0),
        (SELECT due FROM job WHERE status = 1 ORDER BY due LIMIT 1),
        (SELECT due FROM job WHERE status = 2 ORDER BY due LIMIT 1)";
 
+/// When the last lease ends.
+pub const LAST_LEASE: &str = "SELECT due FROM job WHERE status = 1 ORDER BY due DESC LIMIT 1";
+
 /// Begins the oldest jobs, at most ?3. ?1 end of their leases, ?2 now.
 pub const CLAIM: &str = "
 UPDATE job SET status = 1, attempts = attempts + 1, due = ?1, started = ?2

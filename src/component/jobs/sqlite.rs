@@ -107,8 +107,8 @@ impl Queue for Sqlite {
         let now = now();
         let next = |row: &mut Row| Some((row.number()?, row.maybe_number()?, row.maybe_number()?));
         let (mut queued, lease, expiry) = self.0.one(sql::NEXT, &[], next)?.unwrap_or_default();
-        if lease.is_some() {
-            queued += self.void(now)? as i64;
+        if let Some(first) = lease {
+            queued += self.void(first, now)? as i64;
         }
         if expiry.is_some_and(|end| end + millis(LATE) <= now) {
             self.0.change(sql::FORGET, &numbers([now, FORGOTTEN]))?;
@@ -149,11 +149,17 @@ impl Sqlite {
         if self.0.there()? { self.0.all(sql::ENDED, &[], ended) } else { Ok(Vec::new()) }
     }
 
-    /// Takes back what was held for too long, by whatever clock. How many jobs were held.
-    fn void(&self, now: i64) -> Result<usize, Away> {
-        let beyond = self.0.change(sql::VOID_BEYOND, &[time(lease(now) + millis(NEWER))])?;
+    /// Takes back what was held for too long, by whatever clock. How many jobs were held. While leases are as they should
+    /// be, which is nearly always, nothing is written that would keep those waiting who renew theirs.
+    fn void(&self, first: i64, now: i64) -> Result<usize, Away> {
+        let beyond = lease(now) + millis(NEWER);
+        let mut overdue = first <= now;
+        if self.0.one(sql::LAST_LEASE, &[], Row::number)?.is_some_and(|last| last > beyond) {
+            self.0.change(sql::VOID_BEYOND, &[time(beyond)])?;
+            overdue = true;
+        }
         let given_up = [time(now), Value::Integer(MOST_ATTEMPTS.into()), text(GIVEN_UP), time(now)];
-        Ok(beyond + self.0.change(sql::VOID, &given_up)?)
+        if overdue { self.0.change(sql::VOID, &given_up) } else { Ok(0) }
     }
 
     fn claim(&self, most: usize) -> Result<Vec<Taken>, Away> {
