@@ -62,6 +62,15 @@ impl Database {
         Ok(())
     }
 
+    /// What is written from here on outlives this process, but does not wait for the disk: only with a log ahead, where
+    /// that cannot spoil the file. Natively it is the same.
+    pub fn relax(&self) -> Result<(), Away> {
+        if one(self.run("PRAGMA journal_mode", &[])?, Row::text)?.is_some_and(|mode| mode == "wal") {
+            self.run(sql::NO_FLUSH, &[])?;
+        }
+        Ok(())
+    }
+
     /// Every row of an answer.
     pub fn all<T>(
         &self,
