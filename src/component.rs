@@ -7,6 +7,12 @@
 #[cfg_attr(not(feature = "spin"), path = "component/fixed.rs")]
 mod settings;
 
+#[cfg(all(feature = "spin", feature = "jobs"))]
+mod jobs;
+#[cfg(not(all(feature = "spin", feature = "jobs")))]
+#[path = "component/no_jobs.rs"]
+mod jobs;
+
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
@@ -27,8 +33,9 @@ use wasi::http::types::{
 };
 use wasi::io::streams::StreamError;
 
+use self::jobs::Jobs;
 use crate::host::Host;
-use crate::jobs::Nowhere;
+use crate::jobs::Away;
 use crate::metrics;
 use crate::router::{Surface, Target};
 use crate::service;
@@ -43,8 +50,12 @@ impl Guest for Component {
             let error = ErrorCode::HttpRequestUriInvalid;
             return ResponseOutparam::set(out, Err(error));
         };
-        let host = Wasi { started: *STARTED };
+        let host = Wasi { started: *STARTED, jobs: Jobs::open() };
         send(now(service::handle(request, &host)), out);
+        // The client has its answer: what comes now keeps nobody waiting.
+        if let Some(jobs) = &host.jobs {
+            now(jobs.work());
+        }
     }
 }
 
@@ -56,11 +67,11 @@ const READ_BYTES: u64 = 64 * 1024;
 
 struct Wasi {
     started: u64,
+    jobs: Option<Jobs>,
 }
 
 impl Host for Wasi {
     type Exchange<'a> = ();
-    type Jobs = Nowhere;
 
     fn surface(&self) -> Surface {
         Surface::Everything
@@ -75,7 +86,8 @@ impl Host for Wasi {
     }
 
     fn ready(&self) -> Result<(), &'static str> {
-        settings::check()
+        let (all, of_jobs) = (settings::check(), jobs::check());
+        all.and(of_jobs)
     }
 
     fn max_body(&self) -> usize {
@@ -86,15 +98,38 @@ impl Host for Wasi {
     async fn give_way(&self) {}
 
     async fn sleep(&self, duration: Duration) {
-        monotonic_clock::subscribe_duration(duration.as_nanos() as u64).block();
+        pause(duration);
     }
 
-    /// An instance sees one request, so request metrics are the host's business.
+    type Jobs = Jobs;
+
+    fn jobs(&self) -> Option<&Jobs> {
+        self.jobs.as_ref()
+    }
+
+    fn store_failed(&self, away: &Away) {
+        log(away);
+    }
+
+    /// An instance sees one request, so request metrics are the host's business. What the store knows is not.
     async fn metrics(&self) -> String {
-        metrics::build_info(self.variant())
+        let registry = metrics::registry(self.variant());
+        if let Some(jobs) = &self.jobs {
+            let _ = jobs.report(&registry).await.inspect_err(log);
+        }
+        metrics::text(&registry)
     }
 
     fn begin(&self, _: &Parts, _: &Target) {}
+}
+
+/// Says why the store was away.
+fn log(away: &Away) {
+    eprintln!("the store of jobs is away: {away}");
+}
+
+fn pause(length: Duration) {
+    monotonic_clock::subscribe_duration(length.as_nanos() as u64).block();
 }
 
 /// Runs a future that cannot be pending.

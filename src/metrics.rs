@@ -301,11 +301,6 @@ pub(crate) fn histogram<'a, const N: usize>(
     metric
 }
 
-/// `ounce_build_info` alone, for hosts that measure requests themselves.
-pub fn build_info(variant: &str) -> String {
-    text(&registry(variant))
-}
-
 /// A registry that knows which build this is.
 pub fn registry(variant: &str) -> Registry {
     let registry = Registry::new();
@@ -316,6 +311,11 @@ pub fn registry(variant: &str) -> Registry {
     info.set(1);
     registry.register(Box::new(info)).expect("the registry is empty");
     registry
+}
+
+/// Jobs in the store that wait.
+pub fn queue_depth() -> IntGauge {
+    IntGauge::new("jobs_queue_depth", "Jobs in the store that wait.").expect("the name is valid")
 }
 
 /// Prometheus text format 0.0.4.

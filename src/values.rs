@@ -23,6 +23,21 @@ pub fn name(text: &str) -> Result<String, String> {
     }
 }
 
+pub fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" | "true" | "1" => Ok(true),
+        "off" | "false" | "0" => Ok(false),
+        _ => Err("is neither on nor off".into()),
+    }
+}
+
+pub fn number(text: &str, most: usize) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n) if (1..=most).contains(&n) => Ok(n),
+        _ => Err(format!("is not a whole number from 1 to {most}")),
+    }
+}
+
 /// Longer than this is taken for a mistake, and would overflow clocks.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -39,4 +54,10 @@ pub fn time(text: &str, least_ms: u64) -> Result<Duration, String> {
         Some(time) if time >= Duration::from_millis(least_ms) && time <= LONGEST => Ok(time),
         _ => Err(format!("is not a time from {least_ms}ms to a week, such as 500ms, 10s or 2m")),
     }
+}
+
+/// A URL of Redis, as far as can be told without its client.
+pub fn redis(text: &str) -> Result<String, String> {
+    let known = ["redis://", "rediss://"].iter().any(|scheme| text.starts_with(scheme));
+    known.then(|| text.into()).ok_or_else(|| "is not a URL such as redis://host:6379/0".into())
 }

@@ -5,12 +5,13 @@ mod common;
 #[path = "spin/stand_in.rs"]
 mod stand_in;
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
-use std::{env, fs, process};
+use std::{fs, process};
 
-use common::{Answer, Client, DEADLINE, component_imports, dist, eventually, skip_absent};
+use common::jobs::submit;
+use common::spin::{Spin, Temporary, spin_up};
+use common::{Answer, Client, DEADLINE, Server, component_imports, dist, eventually};
 use ounce_bench::launch::{Process, Signal, Spawn, free_port, until_ready};
 use stand_in::{PROVIDER, UNDEFINED, Variable, with_variables};
 use toml::{Table, Value};
@@ -73,7 +74,10 @@ fn spin_provides_what_the_component_imports() {
     };
     let foreign: Vec<_> = imports.iter().filter(|import| !provided(import)).collect();
     assert!(foreign.is_empty(), "{foreign:?}");
-    assert!(imports.iter().any(|import| import.starts_with("fermyon:spin/variables@")), "{imports:?}");
+    for used in ["variables", "sqlite", "redis"] {
+        let interface = format!("fermyon:spin/{used}@");
+        assert!(imports.iter().any(|import| import.starts_with(&interface)), "{used}: {imports:?}");
+    }
 }
 
 // ---- the manifest ----
@@ -110,7 +114,7 @@ fn the_manifest_is_complete() {
 }
 
 #[test]
-fn the_manifest_builds_what_it_runs_and_lets_nothing_out() {
+fn the_manifest_builds_what_it_runs_and_lets_out_nothing_but_jobs() {
     for (name, component) in table(&Value::Table(manifest()), "component") {
         let (source, command) = (text(component, "source"), text(&component["build"], "command"));
         let made = command.split_whitespace().last();
@@ -118,7 +122,9 @@ fn the_manifest_builds_what_it_runs_and_lets_nothing_out() {
         for word in ["--locked", "--target wasm32-wasip2", "--features spin"] {
             assert!(command.contains(word), "{name}: {word} is missing in {command}");
         }
-        assert_eq!(component["allowed_outbound_hosts"].as_array().map(Vec::len), Some(0), "{name}");
+        let hosts = component["allowed_outbound_hosts"].as_array().expect("a list");
+        let redis = |host: &Value| host.as_str().is_some_and(|host| host.starts_with("redis"));
+        assert!(hosts.iter().all(redis), "{name}: {hosts:?}");
     }
 }
 
@@ -129,10 +135,14 @@ fn the_manifests_variables_are_declared_and_are_settings() {
     let declared: Vec<_> = table(&manifest, "variables").collect();
     let help = process::Command::new(env!("CARGO_BIN_EXE_ounce")).arg("--help").output().expect("it runs");
     let help = String::from_utf8(help.stdout).expect("text");
-    for (name, variable) in &declared {
+    // Where Redis is to be reached is for the manifest alone.
+    for (name, variable) in declared.iter().filter(|(name, _)| *name != "redis_host") {
         let flag = format!("--{} ", name.replace('_', "-"));
         let line = help.lines().find(|line| line.trim_start().starts_with(&flag)).expect("a setting");
-        let default = format!("(default {})", text(variable, "default"));
+        let default = match text(variable, "default") {
+            "" => "(default none)".to_owned(),
+            default => format!("(default {default})"),
+        };
         assert!(*name == "variant" || line.ends_with(&default), "{name}: {default}, but {line}");
     }
     for (_, component) in table(&manifest, "component") {
@@ -147,52 +157,17 @@ fn the_manifests_variables_are_declared_and_are_settings() {
 
 // ---- the settings, on both hosts ----
 
-/// A running application.
-struct Spin {
-    process: Process,
-    address: SocketAddr,
-    /// What is removed when the process has ended.
-    _files: Temporary,
-}
-
-/// A file or a directory, or nothing.
-struct Temporary(PathBuf);
-
-impl Temporary {
-    fn new(address: SocketAddr) -> Temporary {
-        Temporary(env::temp_dir().join(format!("ounce-spin-{}-{}", process::id(), address.port())))
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().expect("an UTF-8 path")
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0).or_else(|_| fs::remove_dir_all(&self.0));
-    }
-}
-
 impl Spin {
-    fn get(&self, path: &str) -> Answer {
-        Client::connect(self.address).get(path)
-    }
-
     fn post(&self, bytes: usize) -> u16 {
-        Client::connect(self.address).request("POST", "/api/light", &[], &vec![b'x'; bytes]).status
+        Client::connect(self.server.address).request("POST", "/api/light", &[], &vec![b'x'; bytes]).status
     }
 
     /// Announces a body and does not send it: who is turned away before may find the connection reset.
     fn announce(&self, bytes: usize) -> Answer {
-        let mut client = Client::connect(self.address);
+        let mut client = Client::connect(self.server.address);
         let head = format!("POST /api/light HTTP/1.1\r\nhost: test\r\ncontent-length: {bytes}\r\n\r\n");
         client.send(head.as_bytes()).expect("the head is taken");
         client.answer().expect("an answer")
-    }
-
-    fn log(&self) -> String {
-        self.process.last_words()
     }
 
     fn uses_its_variables(&self) {
@@ -224,7 +199,7 @@ fn on_wasmtime(variant: Variable<'_>, max_body: Variable<'_>) -> Spin {
     let process = Process::spawn(&Spawn::new(command));
     let mut process = process.expect("wasmtime is missing: make setup, then eval \"$(bench/setup.sh env)\"");
     until_ready(&mut process, address, "/livez", DEADLINE, &Default::default()).expect("it gets ready");
-    Spin { process, address, _files: file }
+    Spin { server: Server::at(process, address), files: file }
 }
 
 #[test]
@@ -263,7 +238,7 @@ fn below_a_mount_it_answers_as_at_the_root() {
     let spin = on_wasmtime(Ok("spin"), Ok("1m"));
     let status = |path: &str, below: &str| {
         let headers = [("spin-path-info", below)];
-        Client::connect(spin.address).request("GET", path, &headers, b"").status
+        Client::connect(spin.server.address).request("GET", path, &headers, b"").status
     };
     assert_eq!((status("/shop/livez", "/livez"), status("/shop/livez?x=/y", "/livez")), (200, 200));
     assert_eq!((status("/livez", "/livez"), status("/livez", "")), (200, 200));
@@ -279,51 +254,33 @@ fn light_requests_ask_for_no_variable() {
     assert!(!spin.log().contains("variable"), "{}", spin.log());
 }
 
+/// The manifest gives it no database, here.
+#[test]
+fn without_a_database_jobs_are_refused() {
+    let spin = on_wasmtime(Ok("spin"), Ok("1m"));
+    let refused = submit(&mut spin.server.connect(), "uppercase", "x", None);
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    assert_eq!(refused.header("content-type"), Some("application/problem+json"));
+    assert!(spin.log().contains("sqlite_databases"), "{}", spin.log());
+    assert!(spin.get("/metrics").text().contains("ounce_build_info"));
+    assert_eq!((spin.get("/readyz").status, spin.get("/jobs").status), (200, 503));
+}
+
 // ---- on Spin itself ----
-
-/// `OUNCE_SPIN`, or `spin` on the `PATH`.
-fn program() -> Option<PathBuf> {
-    let named = env::var_os("OUNCE_SPIN").map(PathBuf::from);
-    named.or_else(|| {
-        env::split_paths(&env::var_os("PATH")?)
-            .map(|directory| directory.join("spin"))
-            .find(|path| path.is_file())
-    })
-}
-
-/// `spin up`, with what it writes elsewhere than beside the manifest.
-fn spin_up(program: &Path, variables: &[(&str, &str)]) -> Spin {
-    let address = free_port().expect("a free port");
-    let files = Temporary::new(address);
-    let (program, state) = (program.to_str().expect("an UTF-8 path"), files.path());
-    let listen = address.to_string();
-    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/spin.toml");
-    let command =
-        [program, "up", "--from", manifest, "--listen", &listen, "--state-dir", state, "--log-dir", state];
-    let mut spawn = Spawn::new(command);
-    for (name, value) in variables {
-        spawn = spawn.env(format!("SPIN_VARIABLE_{name}"), *value);
-    }
-    let mut process = Process::spawn(&spawn).expect("spin starts");
-    until_ready(&mut process, address, "/livez", DEADLINE, &Default::default()).expect("it gets ready");
-    Spin { process, address, _files: files }
-}
 
 #[test]
 fn spin_runs_it() {
-    let Some(program) = program() else {
-        return skip_absent("spin", "neither OUNCE_SPIN nor the PATH has it; see https://spinframework.dev");
-    };
-    let spin = spin_up(&program, &[]);
+    let Some(spin) = spin_up(&[]) else { return };
     assert_eq!((spin.get("/").json()["variant"].as_str(), spin.get("/readyz").status), (Some("spin"), 200));
     assert_eq!(spin.get("/nowhere").header("content-type"), Some("application/problem+json"));
     drop(spin);
-    spin_up(&program, &[("VARIANT", "pod-7"), ("MAX_BODY", "1k")]).uses_its_variables();
-    spin_up(&program, &[("MAX_BODY", "1x")]).serves_with_defaults_but_is_not_ready("'1x' is not a size");
-    let mut spin = spin_up(&program, &[]);
-    spin.process.signal(Signal::TERM).expect("it runs");
+    let spin_up = |variables: &[(&str, &str)]| spin_up(variables).expect("it is there");
+    spin_up(&[("VARIANT", "pod-7"), ("MAX_BODY", "1k")]).uses_its_variables();
+    spin_up(&[("MAX_BODY", "1x")]).serves_with_defaults_but_is_not_ready("'1x' is not a size");
+    let mut spin = spin_up(&[]);
+    spin.server.process.signal(Signal::TERM).expect("it runs");
     assert!(
-        spin.process.wait(Duration::from_secs(10)).expect("waiting works").is_some(),
+        spin.server.process.wait(Duration::from_secs(10)).expect("waiting works").is_some(),
         "it ends by itself"
     );
 }

@@ -9,9 +9,9 @@ use spin_sdk::variables::{self, Error};
 
 use crate::values::{bytes, name};
 
-struct Setting<T> {
-    value: T,
-    valid: bool,
+pub struct Setting<T> {
+    pub value: T,
+    pub valid: bool,
 }
 
 static VARIANT: Lazy<Setting<String>> = Lazy::new(|| read("variant", "spin", name));
@@ -26,8 +26,12 @@ pub fn max_body() -> usize {
 }
 
 pub fn check() -> Result<(), &'static str> {
-    // Not `&&`: every mistake is logged.
-    if VARIANT.valid & MAX_BODY.valid { Ok(()) } else { Err("misconfigured") }
+    checked(&[VARIANT.valid, MAX_BODY.valid])
+}
+
+/// Settings that have been read, each of them, so that every mistake is logged.
+pub fn checked(valid: &[bool]) -> Result<(), &'static str> {
+    if valid.iter().all(|valid| *valid) { Ok(()) } else { Err("misconfigured") }
 }
 
 /// What of a request's target (path and query) is the service's own: a route such as `/shop/...` mounts it below the
@@ -43,17 +47,32 @@ pub fn below_mount<'a>(target: &'a str, headers: &HeaderMap) -> &'a str {
 }
 
 /// Takes the variable, or the default if it is not set. A mistake is logged once in an instance.
-fn read<T>(variable: &str, default: &str, parse: fn(&str) -> Result<T, String>) -> Setting<T> {
+pub fn read<T>(variable: &str, default: &str, parse: fn(&str) -> Result<T, String>) -> Setting<T> {
+    take(variable, default, parse, |text| format!("'{text}'"))
+}
+
+/// The same for what is not to be in a log.
+pub fn read_secret<T>(variable: &str, default: &str, parse: fn(&str) -> Result<T, String>) -> Setting<T> {
+    take(variable, default, parse, |_| "what it is set to".into())
+}
+
+fn take<T>(
+    variable: &str,
+    default: &str,
+    parse: fn(&str) -> Result<T, String>,
+    shown: fn(&str) -> String,
+) -> Setting<T> {
     let given = match variables::get(variable) {
         // A manifest need not hand it over, and an empty one counts as unset, as everywhere.
         Err(Error::Undefined(_)) => Ok(None),
         Ok(text) if text.is_empty() => Ok(None),
-        Ok(text) => parse(&text).map(Some).map_err(|why| format!("'{text}' {why}")),
+        Ok(text) => parse(&text).map(Some).map_err(|why| format!("{} {why}", shown(&text))),
         Err(error) => Err(format!("Spin cannot read it: {error}")),
     };
     if let Err(mistake) = &given {
         let set = format!("SPIN_VARIABLE_{}", variable.to_uppercase());
-        eprintln!("variable {variable}: {mistake}; using {default} until {set} or spin.toml is right");
+        let instead = if default.is_empty() { String::new() } else { format!("using {default} ") };
+        eprintln!("variable {variable}: {mistake}; {instead}until {set} or spin.toml is right");
     }
     let valid = given.is_ok();
     let value = given.ok().flatten().map_or_else(|| parse(default), Ok);

@@ -6,7 +6,7 @@
 //! | status | due |
 //! | --- | --- |
 //! | queued, failed | 0 |
-//! | processing | end of the lease, in milliseconds of a clock that is never set |
+//! | processing | end of the lease, in milliseconds: of a clock that is never set, where the store's users share one |
 //! | done | when the job is forgotten, in milliseconds since 1970 |
 
 /// `application_id` of the file: "ounc".
@@ -15,9 +15,11 @@ pub const APPLICATION: i32 = 0x6f75_6e63;
 /// `user_version` of the file: which layout it has.
 pub const LAYOUT: i32 = 1;
 
-/// `by_status` serves whatever is not about one job; `depth` saves counting.
-pub const SCHEMA: &str = "
-CREATE TABLE job (
+/// Makes the tables, one statement after the other; where that was cut short, again. `by_status` serves whatever is not
+/// about one job; `depth` saves counting.
+pub const SCHEMA: [&str; 9] = [
+    "
+CREATE TABLE IF NOT EXISTS job (
     arrival INTEGER PRIMARY KEY,
     id BLOB NOT NULL UNIQUE,
     kind TEXT NOT NULL,
@@ -31,23 +33,39 @@ CREATE TABLE job (
     finished INTEGER,
     result TEXT,
     error TEXT
-) STRICT;
-CREATE UNIQUE INDEX by_key ON job (key) WHERE key IS NOT NULL;
-CREATE INDEX by_status ON job (status, due);
-CREATE TABLE depth (status INTEGER PRIMARY KEY, jobs INTEGER NOT NULL) STRICT;
-INSERT INTO depth VALUES (0, 0), (1, 0), (2, 0), (3, 0);
-CREATE TRIGGER job_came AFTER INSERT ON job BEGIN
+) STRICT",
+    "CREATE UNIQUE INDEX IF NOT EXISTS by_key ON job (key) WHERE key IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS by_status ON job (status, due)",
+    "CREATE TABLE IF NOT EXISTS depth (status INTEGER PRIMARY KEY, jobs INTEGER NOT NULL) STRICT",
+    "INSERT OR IGNORE INTO depth VALUES (0, 0), (1, 0), (2, 0), (3, 0)",
+    "
+CREATE TRIGGER IF NOT EXISTS job_came AFTER INSERT ON job BEGIN
     UPDATE depth SET jobs = jobs + 1 WHERE status = new.status;
-END;
-CREATE TRIGGER job_moved AFTER UPDATE OF status ON job WHEN old.status <> new.status BEGIN
+END",
+    "
+CREATE TRIGGER IF NOT EXISTS job_moved AFTER UPDATE OF status ON job WHEN old.status <> new.status BEGIN
     UPDATE depth SET jobs = jobs - 1 WHERE status = old.status;
     UPDATE depth SET jobs = jobs + 1 WHERE status = new.status;
-END;
-CREATE TRIGGER job_went AFTER DELETE ON job BEGIN
+END",
+    "
+CREATE TRIGGER IF NOT EXISTS job_went AFTER DELETE ON job BEGIN
     UPDATE depth SET jobs = jobs - 1 WHERE status = old.status;
-END;
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-";
+END",
+    "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
+];
+
+/// Counts what has ended, where no process lives long enough to do so: beside [`SCHEMA`].
+pub const COUNT: [&str; 3] = [
+    "CREATE TABLE IF NOT EXISTS ended (status INTEGER PRIMARY KEY, jobs INTEGER NOT NULL) STRICT",
+    "INSERT OR IGNORE INTO ended VALUES (2, 0), (3, 0)",
+    "
+CREATE TRIGGER IF NOT EXISTS job_ended AFTER UPDATE OF status ON job WHEN old.status = 1 AND new.status IN (2, 3) BEGIN
+    UPDATE ended SET jobs = jobs + 1 WHERE status = new.status;
+END",
+];
+
+/// How many jobs have ended so far, by status.
+pub const ENDED: &str = "SELECT status, jobs FROM ended";
 
 /// Whether what is committed from here on is on the disk by then; with a log ahead neither can spoil the file.
 pub const FLUSH: &str = "PRAGMA synchronous = FULL";
@@ -98,6 +116,9 @@ SELECT (SELECT jobs FROM depth WHERE status = 0),
        (SELECT due FROM job WHERE status = 1 ORDER BY due LIMIT 1),
        (SELECT due FROM job WHERE status = 2 ORDER BY due LIMIT 1)";
 
+/// When the last lease ends.
+pub const LAST_LEASE: &str = "SELECT due FROM job WHERE status = 1 ORDER BY due DESC LIMIT 1";
+
 /// Begins the oldest jobs, at most ?3. ?1 end of their leases, ?2 now.
 pub const CLAIM: &str = "
 UPDATE job SET status = 1, attempts = attempts + 1, due = ?1, started = ?2
@@ -113,6 +134,9 @@ WHERE status = 1 AND due <= ?1";
 
 /// Ends every lease: of a clock that has begun anew nothing can be told.
 pub const VOID_ALL: &str = "UPDATE job SET due = 0 WHERE status = 1";
+
+/// The same for those that end later than ?1: no clock that has not been set back since can have given them.
+pub const VOID_BEYOND: &str = "UPDATE job SET due = 0 WHERE status = 1 AND due > ?1";
 
 /// Ends an attempt (?1 id, ?2 attempt) that still holds its job.
 /// ?3 now, ?4 when it is forgotten, ?5 result.

@@ -4,6 +4,7 @@
 pub mod jobs;
 pub mod redis;
 mod skip;
+pub mod spin;
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -66,6 +67,11 @@ impl Server {
     fn ready(mut process: Process, home: Home) -> Server {
         let address = process.address_after("listening on http://", DEADLINE).expect("the ready line");
         Server { process, address, _home: home }
+    }
+
+    /// One that was started in another way, and elsewhere.
+    pub fn at(process: Process, address: SocketAddr) -> Server {
+        Server { process, address, _home: Home::new() }
     }
 
     pub fn connect(&self) -> Client {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Setting;
 use super::values::{number, switch, time};
+use crate::values;
 
 /// Whether this build has the workload.
 pub const BUILT: bool = cfg!(feature = "jobs");
@@ -134,12 +135,11 @@ pub(super) const SETTINGS: &[Setting] = &[
     }),
 ];
 
-/// Whether it is a URL of Redis, as far as can be told without its client.
+/// A URL of Redis that this build can use.
 fn redis(text: &str) -> Result<String, String> {
     // Clients of Redis take #insecure there.
     if text.starts_with("rediss://") && text.contains('#') {
         return Err("may not end in #...: certificates are always looked at, see --redis-ca".into());
     }
-    let known = ["redis://", "rediss://"].iter().any(|scheme| text.starts_with(scheme));
-    known.then(|| text.into()).ok_or_else(|| "is not a URL such as redis://host:6379/0".into())
+    values::redis(text)
 }

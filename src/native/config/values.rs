@@ -3,18 +3,10 @@
 use std::net::SocketAddr;
 
 use super::LogFormat;
-pub use crate::values::{bytes, name, time};
+pub use crate::values::{bytes, name, number, switch, time};
 
 pub fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "is not an address with a port, such as 0.0.0.0:8080 or [::]:8080".into())
-}
-
-pub fn switch(text: &str) -> Result<bool, String> {
-    match text {
-        "on" | "true" | "1" => Ok(true),
-        "off" | "false" | "0" => Ok(false),
-        _ => Err("is neither on nor off".into()),
-    }
 }
 
 pub fn log_format(text: &str) -> Result<LogFormat, String> {
@@ -23,13 +15,6 @@ pub fn log_format(text: &str) -> Result<LogFormat, String> {
         "json" => Ok(LogFormat::Json),
         "off" => Ok(LogFormat::Off),
         _ => Err("is not text, json or off".into()),
-    }
-}
-
-pub fn number(text: &str, most: usize) -> Result<usize, String> {
-    match text.parse() {
-        Ok(n) if (1..=most).contains(&n) => Ok(n),
-        _ => Err(format!("is not a whole number from 1 to {most}")),
     }
 }
 

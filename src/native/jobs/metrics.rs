@@ -6,6 +6,7 @@ use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts};
 
 use crate::jobs::{Depth, Status};
+use crate::metrics::queue_depth;
 
 /// Upper bounds of the histograms, in seconds.
 const SECONDS: &[f64] =
@@ -39,7 +40,7 @@ impl Metrics {
         Metrics {
             enqueued: counter("jobs_enqueued_total", "Jobs that this process has stored."),
             completed,
-            depth: gauge("jobs_queue_depth", "Jobs in the store that wait."),
+            depth: queue_depth(),
             inflight: gauge("jobs_inflight", "Jobs that this process is doing."),
             wait_seconds: seconds("job_wait_seconds", "Time from a job's arrival to its start, in seconds."),
             run_seconds: seconds("job_run_seconds", "Time that doing a job took, in seconds."),

@@ -98,7 +98,7 @@ impl Place {
         connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 4194304")?;
         connection.execute_batch("BEGIN IMMEDIATE")?;
         if number(connection, "PRAGMA user_version")? < sql::LAYOUT {
-            connection.execute_batch(sql::SCHEMA)?;
+            sql::SCHEMA.iter().try_for_each(|statement| connection.execute_batch(statement))?;
             connection.pragma_update(None, "application_id", sql::APPLICATION)?;
             connection.pragma_update(None, "user_version", sql::LAYOUT)?;
         }

@@ -297,7 +297,7 @@ fn memory_is_a_store_too() {
 #[test]
 fn no_statement_goes_through_all_jobs() {
     let connection = Connection::open_in_memory().unwrap();
-    connection.execute_batch(sql::SCHEMA).unwrap();
+    connection.execute_batch(&sql::SCHEMA.join(";")).unwrap();
     let statements = [
         sql::SUBMIT,
         sql::OF_KEY,

@@ -1,0 +1,36 @@
+;; Exports what Spin's interface of Redis has, for a component whose manifest lets it reach none.
+(component
+  (core module $code
+    (memory (export "memory") 1)
+    ;; An error, and which: invalid-address.
+    (data (i32.const 0) "\01\00\00\00\00")
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 32768))
+    (func (export "open") (param i32 i32) (result i32) (i32.const 0))
+    (func (export "execute") (param i32 i32 i32 i32 i32) (result i32) (unreachable)))
+  (core instance $code (instantiate $code))
+  (type $resource (resource (rep i32)))
+  (type $cases (variant
+    (case "invalid-address")
+    (case "too-many-connections")
+    (case "type-error")
+    (case "other" string)))
+  ;; A type must have a name outside before another one or a function there can use it.
+  (export $connection "connection" (type $resource))
+  (export $error "error" (type $cases))
+  (type $bytes (list u8))
+  (export $payload "payload" (type $bytes))
+  (type $given (variant (case "int64" s64) (case "binary" $payload)))
+  (export $parameter "redis-parameter" (type $given))
+  (type $found (variant (case "nil") (case "status" string) (case "int64" s64) (case "binary" $payload)))
+  (export $result "redis-result" (type $found))
+  (func $open (param "address" string) (result (result (own $connection) (error $error)))
+    (canon lift (core func $code "open")
+      (memory (core memory $code "memory"))
+      (realloc (core func $code "realloc"))))
+  (func $execute (param "self" (borrow $connection)) (param "command" string) (param "arguments" (list $parameter))
+      (result (result (list $result) (error $error)))
+    (canon lift (core func $code "execute")
+      (memory (core memory $code "memory"))
+      (realloc (core func $code "realloc"))))
+  (export "[static]connection.open" (func $open))
+  (export "[method]connection.execute" (func $execute)))

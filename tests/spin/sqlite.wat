@@ -1,0 +1,42 @@
+;; Exports what Spin's interface of SQLite has, for a component whose manifest gives it no database.
+(component
+  (core module $code
+    (memory (export "memory") 1)
+    ;; An error, and which: access-denied.
+    (data (i32.const 0) "\01\00\00\00\01")
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 32768))
+    (func (export "open") (param i32 i32) (result i32) (i32.const 0))
+    (func (export "execute") (param i32 i32 i32 i32 i32) (result i32) (unreachable)))
+  (core instance $code (instantiate $code))
+  (type $resource (resource (rep i32)))
+  (type $cases (variant
+    (case "no-such-database")
+    (case "access-denied")
+    (case "invalid-connection")
+    (case "database-full")
+    (case "io" string)))
+  (type $kinds (variant
+    (case "integer" s64)
+    (case "real" f64)
+    (case "text" string)
+    (case "blob" (list u8))
+    (case "null")))
+  ;; A type must have a name outside before another one or a function there can use it.
+  (export $connection "connection" (type $resource))
+  (export $error "error" (type $cases))
+  (export $value "value" (type $kinds))
+  (type $values (record (field "values" (list $value))))
+  (export $row "row-result" (type $values))
+  (type $rows (record (field "columns" (list string)) (field "rows" (list $row))))
+  (export $result "query-result" (type $rows))
+  (func $open (param "database" string) (result (result (own $connection) (error $error)))
+    (canon lift (core func $code "open")
+      (memory (core memory $code "memory"))
+      (realloc (core func $code "realloc"))))
+  (func $execute (param "self" (borrow $connection)) (param "statement" string) (param "parameters" (list $value))
+      (result (result $result (error $error)))
+    (canon lift (core func $code "execute")
+      (memory (core memory $code "memory"))
+      (realloc (core func $code "realloc"))))
+  (export "[static]connection.open" (func $open))
+  (export "[method]connection.execute" (func $execute)))
