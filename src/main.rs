@@ -1,10 +1,9 @@
 //! The command line of `ounce`: arguments → configuration → serve → drain → exit code.
 #![forbid(unsafe_code)]
 
-/// musl's allocator writes behind each buffer, and so touches a page more for each of the two that a connection has.
 #[cfg(target_env = "musl")]
 #[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+static HEAP: ounce_heap::Heap = ounce_heap::Heap::new();
 
 /// The component has no command line: it is the library.
 #[cfg(target_family = "wasm")]

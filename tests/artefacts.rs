@@ -52,7 +52,7 @@ fn an_idle_instance_is_small() {
     let first = |server: &Server| assert_eq!(server.get("/readyz").status, 200);
     let (minimal, standard) = (idle_mb("ounce-minimal", first), idle_mb("ounce", first));
     assert!(minimal <= 0.8, "minimal: {minimal} MB");
-    assert!(standard <= 1.8, "standard: {standard} MB");
+    assert!(standard <= 1.2, "standard: {standard} MB");
 }
 
 /// Its file is open, and its worker waits for more.
