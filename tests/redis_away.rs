@@ -133,11 +133,14 @@ fn jobs_outlive_a_redis_that_is_killed_under_load() {
     let Some(mut redis) = Redis::start(DURABLE) else { return };
     let server = server(&redis, &[]);
     let load = Load::start(server.address);
-    for _ in 0..2 {
+    for seconds in [10, 0] {
         load.goes_on();
         redis.kill();
-        let refused = load.shared.refused.load(Relaxed);
+        let (down, refused) = (Instant::now(), load.shared.refused.load(Relaxed));
         eventually("clients are refused", || load.shared.refused.load(Relaxed) > refused + 10);
+        let accepted = load.accepted();
+        eventually("it was away for long", || down.elapsed() >= Duration::from_secs(seconds));
+        assert_eq!(load.accepted(), accepted, "nothing can have been stored");
         redis.restart();
         load.goes_on();
     }
