@@ -4,7 +4,7 @@ use http::Method;
 
 /// One line of the table.
 pub struct Route {
-    /// The template, which is also the metrics label. It may end in [`PLACEHOLDER`].
+    /// The template, which is also the metrics label. It may end in `{id}`.
     pub path: &'static str,
     /// Methods besides HEAD, which is served wherever GET is.
     pub methods: &'static [Verb],
