@@ -171,8 +171,8 @@ pub trait Queue {
     /// At most so many jobs, oldest first, each with a lease. What others held for too long comes again, or is given
     /// up. Where the platform can wait, it waits for the first; jobs are not lost when it is cut short.
     fn take(&self, most: usize) -> impl Future<Output = Result<Vec<Taken>, Away>>;
-    /// How many of these attempts still held their job; the ends of the others do not count.
-    fn end(&self, ended: Vec<(Hold, End)>) -> impl Future<Output = Result<usize, Away>>;
+    /// Of each of these attempts, whether it still held its job: the ends of the others do not count.
+    fn end(&self, ended: Vec<(Hold, End)>) -> impl Future<Output = Result<Vec<bool>, Away>>;
     /// Makes the leases as long again.
     fn renew(&self, held: Vec<Hold>) -> impl Future<Output = Result<(), Away>>;
     /// This worker takes no more: what was handed to it, and has not been taken or ended, is others' at once.

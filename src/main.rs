@@ -123,7 +123,8 @@ usage: ounce [serve] [flags]         serve until SIGTERM or SIGINT
 Every flag is also a variable: --max-body is OUNCE_MAX_BODY. Flags win.
 
 {}
-Exit codes: 0 after a clean stop, 1 on failure or when requests were cut off, 64 for mistakes in the arguments.
+Exit codes: 0 after a clean stop, 1 on failure or when requests were cut off or jobs given back,
+64 for mistakes in the arguments.
 ",
             config::help()
         );

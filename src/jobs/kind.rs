@@ -6,6 +6,9 @@ use std::time::Duration;
 use crate::handlers::analyze;
 use crate::values::time;
 
+/// One that sleeps keeps others from being done.
+const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Uppercase,
@@ -46,7 +49,8 @@ impl Kind {
                 )),
                 _ => Ok(()),
             },
-            Kind::Sleep => time(text, 0).map(drop),
+            Kind::Sleep if time(text, 0)? > LONGEST_SLEEP => Err("must be 60m at most".into()),
+            Kind::Sleep => Ok(()),
         }
     }
 

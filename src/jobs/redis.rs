@@ -303,7 +303,13 @@ pub fn leave(worker: &str) -> Call {
     Call::new(Script::Leave).with(worker)
 }
 
-/// How many jobs a call was about, of [`end`], [`renew`] and [`leave`].
+/// Of each of so many attempts, whether it still held its job.
+pub fn ended(parts: Parts, attempts: usize) -> Option<Vec<bool>> {
+    let held = parts.all(|parts| Some(parts.number()? == 1))?;
+    (held.len() == attempts).then_some(held)
+}
+
+/// How many jobs a call was about, of [`renew`] and [`leave`].
 pub fn count(mut parts: Parts) -> Option<usize> {
     parts.number()?.try_into().ok()
 }

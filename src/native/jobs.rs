@@ -103,7 +103,8 @@ impl Jobs {
         }
     }
 
-    /// Passes on what the store says, and remembers whether it was there.
+    /// Passes on what the store says to a change, and remembers whether it was there. That it can be read says little:
+    /// a full disk can.
     async fn seen<T>(&self, work: impl Future<Output = Result<T, Away>>) -> Result<T, Away> {
         let result = work.await;
         if result.is_ok() {
@@ -118,15 +119,15 @@ impl Jobs {
 macro_rules! either {
     ($self:ident, $store:ident => $work:expr) => {
         match &$self.store {
-            Kept::Sqlite($store) => $self.seen($work).await,
-            Kept::Redis($store) => $self.seen(Box::pin($work)).await,
+            Kept::Sqlite($store) => $work.await,
+            Kept::Redis($store) => Box::pin($work).await,
         }
     };
 }
 
 impl Store for Jobs {
     async fn submit(&self, new: New) -> Result<Submitted, Away> {
-        either!(self, store => store.submit(new))
+        self.seen(async { either!(self, store => store.submit(new)) }).await
     }
 
     async fn get(&self, id: Uuid) -> Result<Option<Job>, Away> {
@@ -138,7 +139,7 @@ impl Store for Jobs {
     }
 
     async fn cancel(&self, id: Uuid) -> Result<Cancelled, Away> {
-        either!(self, store => store.cancel(id))
+        self.seen(async { either!(self, store => store.cancel(id)) }).await
     }
 
     async fn depth(&self) -> Result<Depth, Away> {
@@ -148,19 +149,19 @@ impl Store for Jobs {
 
 impl Queue for Jobs {
     async fn take(&self, most: usize) -> Result<Vec<Taken>, Away> {
-        either!(self, store => store.take(most))
+        self.seen(async { either!(self, store => store.take(most)) }).await
     }
 
-    async fn end(&self, ended: Vec<(Hold, End)>) -> Result<usize, Away> {
-        either!(self, store => store.end(ended))
+    async fn end(&self, ended: Vec<(Hold, End)>) -> Result<Vec<bool>, Away> {
+        self.seen(async { either!(self, store => store.end(ended)) }).await
     }
 
     async fn renew(&self, held: Vec<Hold>) -> Result<(), Away> {
-        either!(self, store => store.renew(held))
+        self.seen(async { either!(self, store => store.renew(held)) }).await
     }
 
     async fn leave(&self) -> Result<(), Away> {
-        either!(self, store => store.leave())
+        self.seen(async { either!(self, store => store.leave()) }).await
     }
 }
 

@@ -116,19 +116,20 @@ impl Queue for Sqlite {
         if queued == 0 { Ok(Vec::new()) } else { self.claim(most) }
     }
 
-    async fn end(&self, ended: Vec<(Hold, End)>) -> Result<usize, Away> {
+    async fn end(&self, ended: Vec<(Hold, End)>) -> Result<Vec<bool>, Away> {
         let now = now();
         let forget = time(now + millis(settings::keep()));
-        let mut held = 0;
+        let mut held = Vec::new();
         for (hold, end) in ended {
             let [id, attempt] = attempt(hold);
-            held += match end {
+            let changed = match end {
                 End::Done(result) => {
                     self.0.change(sql::DONE, &[id, attempt, time(now), forget.clone(), Value::Text(result)])
                 }
                 End::Failed(why) => self.0.change(sql::FAILED, &[id, attempt, time(now), Value::Text(why)]),
                 End::Returned => self.0.change(sql::RETURNED, &[id, attempt]),
             }?;
+            held.push(changed > 0);
         }
         Ok(held)
     }

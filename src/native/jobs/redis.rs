@@ -127,10 +127,11 @@ impl Queue for Redis {
         self.reader.take(most).await
     }
 
-    async fn end(&self, ended: Vec<(Hold, End)>) -> Result<usize, Away> {
-        let mut held = 0;
+    async fn end(&self, ended: Vec<(Hold, End)>) -> Result<Vec<bool>, Away> {
+        let mut held = Vec::with_capacity(ended.len());
         for some in ended.chunks(MOST_AT_ONCE) {
-            held += self.call(&layout::end(self.limits.keep, some), layout::count).await?;
+            let call = layout::end(self.limits.keep, some);
+            held.extend(self.call(&call, |parts| layout::ended(parts, some.len())).await?);
         }
         Ok(held)
     }

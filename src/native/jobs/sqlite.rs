@@ -209,7 +209,7 @@ impl Queue for Sqlite {
         }
     }
 
-    async fn end(&self, ended: Vec<(Hold, End)>) -> Result<usize, Away> {
+    async fn end(&self, ended: Vec<(Hold, End)>) -> Result<Vec<bool>, Away> {
         self.ask(Op::Write, move |work| work.end(&ended)).await
     }
 

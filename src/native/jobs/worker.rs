@@ -18,6 +18,9 @@ const LAST_PAUSE: Duration = Duration::from_secs(5);
 
 type Ended = Vec<(Hold, End)>;
 
+/// The same, and whether each attempt still held its job.
+type Stored = Vec<((Hold, End), bool)>;
+
 pub struct Worker {
     jobs: Jobs,
     concurrency: usize,
@@ -44,7 +47,7 @@ impl Worker {
     }
 
     /// Until `stop`; then what was being stored.
-    async fn serve(&mut self, stop: impl Future<Output = ()>) -> Option<Work<Ended>> {
+    async fn serve(&mut self, stop: impl Future<Output = ()>) -> Option<Work<Stored>> {
         let mut stop = pin!(stop);
         let mut renewal = time::interval(self.lease / 3);
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -73,7 +76,7 @@ impl Worker {
         idle.min((2 * self.concurrency).saturating_sub(self.held.len()))
     }
 
-    async fn finish(&mut self, mut ending: Option<Work<Ended>>) {
+    async fn finish(&mut self, mut ending: Option<Work<Stored>>) {
         while !self.held.is_empty() {
             self.store_ends(&mut ending);
             tokio::select! {
@@ -107,16 +110,17 @@ impl Worker {
     }
 
     /// One batch at a time: while it is stored, the next one grows.
-    fn store_ends(&mut self, ending: &mut Option<Work<Ended>>) {
+    fn store_ends(&mut self, ending: &mut Option<Work<Stored>>) {
         if ending.is_none() && !self.ended.is_empty() {
             *ending = Some(Work::new(store(self.jobs.clone(), mem::take(&mut self.ended))));
         }
     }
 
-    fn forget(&mut self, ended: &Ended) {
-        for (hold, end) in ended {
+    fn forget(&mut self, ended: &Stored) {
+        for ((hold, end), held) in ended {
             self.held.remove(&hold.id);
             match end {
+                _ if !held => self.jobs.metrics.stale.inc(),
                 End::Done(_) => self.jobs.metrics.completed(Status::Done),
                 End::Failed(_) => self.jobs.metrics.completed(Status::Failed),
                 End::Returned => {}
@@ -137,9 +141,9 @@ impl Worker {
         let rest: Vec<_> = self.held.values().map(|hold| (*hold, End::Returned)).collect();
         let finished = rest.is_empty();
         // Once: if the store is away, the leases end by themselves.
-        let given = if finished { Ok(0) } else { self.jobs.end(rest).await };
+        let given = if finished { Ok(Vec::new()) } else { self.jobs.end(rest).await };
         let left = self.jobs.leave().await;
-        if let Err(away) = given.and(left) {
+        if let Err(away) = given.map(drop).and(left) {
             self.jobs.failed(&away);
         }
         finished
@@ -182,14 +186,11 @@ async fn patiently(jobs: Jobs, most: usize) -> Vec<Taken> {
 }
 
 /// Stores ends: work that is done is not to be lost because the store is away for a while.
-async fn store(jobs: Jobs, ended: Ended) -> Ended {
+async fn store(jobs: Jobs, ended: Ended) -> Stored {
     let mut pause = FIRST_PAUSE;
     loop {
         match jobs.end(ended.clone()).await {
-            Ok(held) => {
-                jobs.metrics.stale.inc_by(ended.len().saturating_sub(held) as u64);
-                return ended;
-            }
+            Ok(held) => return ended.into_iter().zip(held).collect(),
             Err(away) => wait(&jobs, &away, &mut pause).await,
         }
     }

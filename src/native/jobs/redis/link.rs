@@ -88,7 +88,7 @@ impl Link {
                 Ok((connection, generation))
             }
             Err(error) => {
-                let why = away(&error);
+                let why = Away(format!("{}: {error}{}", self.server.place(), advice(&error)));
                 state.down = Some((Instant::now() + pause, pause, why.clone()));
                 Err(why)
             }
@@ -164,6 +164,20 @@ impl From<Failure> for Away {
 /// Neither the URL nor what was sent is in these texts.
 fn away(error: &RedisError) -> Away {
     Away(format!("Redis: {error}"))
+}
+
+/// What to do about it, if that is known.
+fn advice(error: &RedisError) -> &'static str {
+    let text = error.to_string();
+    if text.contains("UnknownIssuer") {
+        "; --redis-ca names a file with the certificate of another authority"
+    } else if error.kind() == ErrorKind::AuthenticationFailed || text.contains("NOAUTH") {
+        "; user and password belong in the URL"
+    } else if text.contains("no connection in time") || text.contains("reset by peer") {
+        "; is TLS spoken on that port? rediss:// does, redis:// does not"
+    } else {
+        ""
+    }
 }
 
 /// Whether nothing good comes of this connection any more. One that was silent for too long may have answers on their

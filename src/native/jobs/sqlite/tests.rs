@@ -102,7 +102,7 @@ fn a_job_goes_its_way() {
         assert_eq!((hold.id, hold.attempt, &**kind, &**stored), (id, 1, "uppercase", text));
         assert_eq!(*waited, Duration::from_millis(1500));
         assert_eq!(front.depth().await, Ok(Depth { queued: 0, processing: 1 }));
-        assert_eq!(back.end(vec![(*hold, End::Done("{\"a\\u0000\":1}".into()))]).await, Ok(1));
+        assert_eq!(back.end(vec![(*hold, End::Done("{\"a\\u0000\":1}".into()))]).await, Ok(vec![true]));
         let job = front.get(id).await.unwrap().unwrap();
         assert_eq!((job.status, job.attempts, job.error), (Status::Done, 1, None));
         assert_eq!(
@@ -126,7 +126,7 @@ fn jobs_are_taken_in_the_order_in_which_they_came_also_those_that_come_back() {
         }
         let first = store.take(2).await.unwrap();
         assert_eq!(first.iter().map(|taken| taken.hold.id).collect::<Vec<_>>(), ids[..2]);
-        assert_eq!(store.end(vec![(first[0].hold, End::Returned)]).await, Ok(1));
+        assert_eq!(store.end(vec![(first[0].hold, End::Returned)]).await, Ok(vec![true]));
         let second = take(&store).await;
         assert_eq!(second.iter().map(|hold| hold.id).collect::<Vec<_>>(), [ids[0], ids[2], ids[3]]);
         assert!(second.iter().all(|hold| hold.attempt == 1), "{second:?}");
@@ -204,7 +204,7 @@ fn jobs_are_forgotten_a_thousand_at_once() {
             submit(&store, "x").await;
         }
         let ended: Vec<_> = store.take(2000).await.unwrap().iter().flat_map(|t| done(&t.hold)).collect();
-        assert_eq!(store.end(ended).await, Ok(1100));
+        assert_eq!(store.end(ended).await, Ok(vec![true; 1100]));
         scene.later(KEEP);
         let left = || store.list(Query { status: Some(Status::Done), limit: 2000, cursor: None });
         assert_eq!(store.offer(1).await.unwrap().again, Some(Duration::from_millis(50)));
@@ -287,7 +287,7 @@ fn memory_is_a_store_too() {
         assert_eq!(store.list(Query { status: None, limit: 9, cursor: None }).await.unwrap().jobs, []);
         let id = submit(&store, "x").await;
         let [hold] = take(&store).await[..] else { panic!() };
-        assert_eq!(store.end(done(&hold)).await, Ok(1));
+        assert_eq!(store.end(done(&hold)).await, Ok(vec![true]));
         assert_eq!(status(&store, id).await, Some(Status::Done));
         assert_eq!(fs::read_dir(&scene.directory).unwrap().count(), 0);
     });

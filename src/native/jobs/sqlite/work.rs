@@ -204,21 +204,22 @@ impl<'c> Work<'c> {
     }
 
     /// How many of the attempts still held their jobs.
-    pub fn end(&mut self, ended: &[(Hold, End)]) -> rusqlite::Result<usize> {
+    pub fn end(&mut self, ended: &[(Hold, End)]) -> rusqlite::Result<Vec<bool>> {
         let now = self.now().wall;
         let forget = now + millis(self.limits.keep);
-        let mut held = 0;
+        let mut held = Vec::with_capacity(ended.len());
         for (Hold { id, attempt }, end) in ended {
             let id = id.as_bytes();
-            held += match end {
+            let changed = match end {
                 End::Done(result) => self.run(sql::DONE, params![id, attempt, now, forget, result])?,
                 End::Failed(error) => self.run(sql::FAILED, params![id, attempt, now, error])?,
                 End::Returned => {
-                    let held = self.run(sql::RETURNED, params![id, attempt])?;
-                    self.queued |= held > 0;
-                    held
+                    let returned = self.run(sql::RETURNED, params![id, attempt])?;
+                    self.queued |= returned > 0;
+                    returned
                 }
             };
+            held.push(changed > 0);
         }
         Ok(held)
     }

@@ -18,12 +18,12 @@ fn whoever_lost_a_lease_cannot_end_the_job() {
         let [second] = take(&other).await[..] else { panic!() };
         assert_eq!((second.id, second.attempt), (id, 2));
         for end in [End::Done("1".into()), End::Failed("no".into()), End::Returned] {
-            assert_eq!(one.end(vec![(first, end)]).await, Ok(0));
+            assert_eq!(one.end(vec![(first, end)]).await, Ok(vec![false]));
         }
         assert_eq!(one.renew(vec![first]).await, Ok(()));
-        assert_eq!(other.end(done(&second)).await, Ok(1));
-        assert_eq!(other.end(done(&second)).await, Ok(0), "it has ended already");
-        assert_eq!(one.end(done(&first)).await, Ok(0));
+        assert_eq!(other.end(done(&second)).await, Ok(vec![true]));
+        assert_eq!(other.end(done(&second)).await, Ok(vec![false]), "it has ended already");
+        assert_eq!(one.end(done(&first)).await, Ok(vec![false]));
         assert_eq!(one.get(id).await.unwrap().unwrap().result.as_deref(), Some("\"X\""));
     });
 }
