@@ -144,6 +144,10 @@ fn the_end_of_a_lost_lease_does_not_count() {
     eventually("its end is refused", || stale(&late));
     assert_eq!(becomes(&next, &job_id, "done")["attempts"], 2);
     assert!(!stale(&next));
+    let done = |server: &Server, count: u32| {
+        server.get("/metrics").text().contains(&format!("jobs_completed_total{{status=\"done\"}} {count}\n"))
+    };
+    assert!(done(&late, 0) && done(&next, 1), "it is counted where its end counted");
     drop((late, next));
     let _ = fs::remove_dir_all(&directory);
 }
