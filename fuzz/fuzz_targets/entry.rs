@@ -12,6 +12,7 @@ use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use libfuzzer_sys::fuzz_target;
 use ounce::host::Host;
+use ounce::jobs::Nowhere;
 use ounce::router::{Surface, Target};
 use ounce::service;
 use serde_json::Value;
@@ -45,7 +46,9 @@ impl Host for Quiet {
 
     async fn sleep(&self, _: Duration) {}
 
-    fn metrics(&self) -> String {
+    type Jobs = Nowhere;
+
+    async fn metrics(&self) -> String {
         String::new()
     }
 
