@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use common::redis::Redis;
 use common::{Answer, Client, DEADLINE, Server, dist};
 use ounce_bench::interrupt::Interrupt;
 use ounce_bench::launch::{self, Context, Instance};
@@ -197,10 +198,10 @@ fn replay(address: SocketAddr) {
     assert!(wrong.is_empty(), "{} of {} cases fail:\n{}", wrong.len(), cases, wrong.join("\n"));
 }
 
-fn replay_on_binary(name: &str) {
+fn replay_on_binary(name: &str, flags: &[&str]) {
     let path = dist(name);
     let command = [path.to_str().expect("an UTF-8 path"), "--listen", "127.0.0.1:0"];
-    replay(Server::spawn(command.into_iter()).address);
+    replay(Server::spawn(command.into_iter().chain(flags.iter().copied())).address);
 }
 
 #[test]
@@ -210,12 +211,18 @@ fn native() {
 
 #[test]
 fn static_binary() {
-    replay_on_binary("ounce");
+    replay_on_binary("ounce", &[]);
+}
+
+#[test]
+fn static_binary_with_redis() {
+    let Some(redis) = Redis::start(&[]) else { return };
+    replay_on_binary("ounce", &["--redis-url", &redis.url()]);
 }
 
 #[test]
 fn minimal_binary() {
-    replay_on_binary("ounce-minimal");
+    replay_on_binary("ounce-minimal", &[]);
 }
 
 /// Launches a target of the scale, whatever isolates it; says so when something is missing for that.
