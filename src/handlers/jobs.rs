@@ -29,6 +29,7 @@ pub async fn all(verb: Verb, head: &Parts, body: &[u8], host: &impl Host) -> Res
 
 /// `/jobs/{id}`
 pub async fn one(verb: Verb, head: &Parts, host: &impl Host) -> Result<Reply, Problem> {
+    store(host)?;
     let (_, id) = head.uri.path().rsplit_once('/').unwrap_or_default();
     // No id that we gave: such a job is nowhere.
     let id = Uuid::try_parse(id).map_err(|_| unknown())?;
