@@ -1,10 +1,6 @@
 //! The command line of `ounce`: arguments → configuration → serve → drain → exit code.
 #![forbid(unsafe_code)]
 
-#[cfg(target_env = "musl")]
-#[global_allocator]
-static HEAP: ounce_heap::Heap = ounce_heap::Heap::new();
-
 /// The component has no command line: it is the library.
 #[cfg(target_family = "wasm")]
 fn main() {}
