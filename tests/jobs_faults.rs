@@ -128,6 +128,25 @@ fn a_disk_that_cannot_be_written_to_is_said() {
     eventually("it works", || submit(&mut server.connect(), "uppercase", "x", None).status == 202);
 }
 
+/// Stopped in the middle of a commit, it would keep the file locked.
+fn stop_between_commits(server: &Server) {
+    let pid = server.process.pid();
+    eventually("it is stopped between two commits", || {
+        server.process.signal(Signal::STOP).expect("it can be stopped");
+        eventually("it stands", || {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it is there");
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+        });
+        let locks = fs::read_to_string("/proc/locks").expect("Linux lists locks");
+        let writes = |line: &str| line.contains(&format!(" WRITE {pid} "));
+        let between = !locks.lines().any(writes);
+        if !between {
+            server.process.signal(Signal::CONT).expect("it can go on");
+        }
+        between
+    });
+}
+
 /// A worker sleeps through its lease, and wakes up with its job at its end, which another has begun again.
 #[test]
 fn the_end_of_a_lost_lease_does_not_count() {
@@ -136,7 +155,7 @@ fn the_end_of_a_lost_lease_does_not_count() {
     let late = serve(&directory, &["--job-lease", "500ms"]);
     let job_id = stored(&late, "sleep", "1500ms");
     becomes(&late, &job_id, "processing");
-    late.process.signal(Signal::STOP).expect("it can be stopped");
+    stop_between_commits(&late);
     let next = serve(&directory, &["--job-lease", "500ms"]);
     eventually("another begins it", || job(&next, &job_id)["attempts"] == 2);
     late.process.signal(Signal::CONT).expect("it can go on");
