@@ -113,7 +113,8 @@ fn a_stop_gives_back_what_it_cannot_finish() {
     let data = Data::new("stop");
     let mut server = data.serve(&["--shutdown-timeout", "50ms"]);
     let long = submit(&server, &json!({"text": "60m", "kind": "sleep"}));
-    until(&server, &long, "processing");
+    // Before the worker has it, there is nothing that it cannot finish.
+    eventually("it is begun", || server.get("/metrics").text().contains("jobs_inflight 1\n"));
     server.terminate();
     assert_eq!(server.exit_code(), Some(1));
     assert_eq!(data.files(), ["ounce.db"]);
