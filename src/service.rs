@@ -1,7 +1,7 @@
 //! The application: from a request to a response, on any [`Host`].
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BufMut, Bytes};
@@ -65,13 +65,14 @@ async fn answer<H: Host>(target: Target, head: &Parts, body: &[u8], host: &H) ->
     }
 }
 
-/// Runs a handler as code of its own, so that what a request does not run need not be in memory.
+/// Runs a handler as code of its own and with room of its own: what a request does not run need not be in memory, and
+/// each connection keeps room for its largest request.
 async fn apart<F: Future>(handler: F) -> F::Output {
     #[inline(never)]
     fn poll<F: Future>(handler: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
         handler.poll(cx)
     }
-    let mut handler = pin!(handler);
+    let mut handler = Box::pin(handler);
     poll_fn(|cx| poll(handler.as_mut(), cx)).await
 }
 
