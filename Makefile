@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help setup build images guest pack bench weigh gate doctor test test-long clean
+.PHONY: help setup build images guest pack bench weigh gate doctor test test-long order clean
 
 SETUP := bench/setup.sh
 IMAGES := bench/images.sh
@@ -119,6 +119,16 @@ test-long: build ## what takes minutes: agreement with other tools (leaves a rec
 	step cargo test --locked -p ounce --test peers -- --ignored --nocapture
 	printf '\n== %d tests skipped\n' "$$(wc -l <"$$skipped")"
 	cat "$$skipped"
+
+# Wants Python, QEMU (qemu-user) and Redis.
+order: ## src/native/order.ld: where the functions of the static binary are to be, after a change of what is often run
+	@$(ENV)
+	map() { printf -- '-Clink-arg=-Wl,-Map=%s' "$(abspath $(TARGET_DIR))/$$1.map"; }
+	cargo rustc --locked -p ounce --bin ounce --profile dist --target "$$OUNCE_MUSL" -- "$$(map ounce)"
+	cargo rustc --locked -p ounce --bin ounce --profile dist-minimal --target "$$OUNCE_MUSL" \
+	    --no-default-features --features minimal -- "$$(map minimal)"
+	src/native/order.py "$(TARGET_DIR)/$$OUNCE_MUSL/dist/ounce" "$(TARGET_DIR)/ounce.map" \
+	    "$(TARGET_DIR)/$$OUNCE_MUSL/dist-minimal/ounce" "$(TARGET_DIR)/minimal.map"
 
 clean: ## remove target/ and dist/ (not the cache)
 	@rm -rf -- "$(TARGET_DIR)" dist

@@ -1,5 +1,5 @@
-//! Lays out the static binary so that what is rarely run does not stay in memory: see `src/native/rare.ld`. And
-//! compresses the page's files, so that the service need not know how.
+//! Lays out the static binary so that what is rarely run does not stay in memory: see `src/native/order.py` and
+//! `src/native/rare.ld`. And compresses the page's files, so that the service need not know how.
 
 use std::io::Write;
 use std::path::Path;
@@ -8,15 +8,21 @@ use std::{env, fs};
 
 use flate2::{Compression, GzBuilder};
 
+/// Where code is to be, and data.
+const SCRIPTS: [&str; 2] = ["src/native/order.ld", "src/native/rare.ld"];
+
 const PAGE: [&str; 3] = ["page.html", "page.css", "page.js"];
 
 fn main() {
-    let script = "src/native/rare.ld";
-    println!("cargo::rerun-if-changed={script}");
+    for script in SCRIPTS {
+        println!("cargo::rerun-if-changed={script}");
+    }
     println!("cargo::rerun-if-changed=build.rs");
     if env::var("CARGO_CFG_TARGET_ENV").as_deref() == Ok("musl") {
         let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
-        println!("cargo::rustc-link-arg-bins=-Wl,-T,{root}/{script}");
+        for script in SCRIPTS {
+            println!("cargo::rustc-link-arg-bins=-Wl,-T,{root}/{script}");
+        }
         if packs_relocations().unwrap_or(false) {
             println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
         }

@@ -38,29 +38,29 @@ pub enum Script {
     Leave,
 }
 
-/// Each script begins with the layout.
-macro_rules! script {
-    ($name:literal) => {
-        concat!(include_str!("redis/names.lua"), include_str!(concat!("redis/", $name, ".lua")))
-    };
-}
+/// What each script begins with: the layout.
+const NAMES: &str = include_str!("redis/names.lua");
 
 impl Script {
-    /// In the order of the variants.
-    pub const TEXTS: [&str; 9] = [
-        script!("submit"),
-        script!("get"),
-        script!("list"),
-        script!("cancel"),
-        script!("depth"),
-        script!("start"),
-        script!("end"),
-        script!("renew"),
-        script!("leave"),
+    /// Each with the rest of its text, in the order of the variants.
+    const ALL: [(Script, &str); 9] = [
+        (Script::Submit, include_str!("redis/submit.lua")),
+        (Script::Get, include_str!("redis/get.lua")),
+        (Script::List, include_str!("redis/list.lua")),
+        (Script::Cancel, include_str!("redis/cancel.lua")),
+        (Script::Depth, include_str!("redis/depth.lua")),
+        (Script::Start, include_str!("redis/start.lua")),
+        (Script::End, include_str!("redis/end.lua")),
+        (Script::Renew, include_str!("redis/renew.lua")),
+        (Script::Leave, include_str!("redis/leave.lua")),
     ];
 
-    pub fn text(self) -> &'static str {
-        Script::TEXTS[self as usize]
+    pub fn all() -> impl Iterator<Item = Script> {
+        Script::ALL.into_iter().map(|(script, _)| script)
+    }
+
+    pub fn text(self) -> String {
+        [NAMES, Script::ALL[self as usize].1].concat()
     }
 }
 

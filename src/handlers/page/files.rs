@@ -5,11 +5,19 @@ pub struct File {
     pub gzip: &'static [u8],
 }
 
+/// A static has a name, by which `native/rare.ld` lays it apart.
+macro_rules! named {
+    ($bytes:expr) => {{
+        static BYTES: [u8; $bytes.len()] = *$bytes;
+        &BYTES
+    }};
+}
+
 macro_rules! file {
     ($name:literal) => {
         File {
-            plain: include_bytes!($name),
-            gzip: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".gz")),
+            plain: named!(include_bytes!($name)),
+            gzip: named!(include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".gz"))),
         }
     };
 }

@@ -47,7 +47,7 @@ impl Link {
         let by_hash = command("EVALSHA", self.server.hash(call.script), call);
         let answer = match self.ask(&by_hash).await {
             Err(error) if error.is(ServerErrorKind::NoScript) => {
-                self.ask(&command("EVAL", call.script.text(), call)).await
+                self.ask(&command("EVAL", &call.script.text(), call)).await
             }
             answer => answer,
         };

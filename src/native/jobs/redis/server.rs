@@ -29,7 +29,7 @@ impl Server {
         let url =
             Url::parse(url).map_err(|why| io::Error::other(format!("--redis-url cannot be used: {why}")))?;
         let tls = url.tls.then(|| Tls::new(&url.host, authorities)).transpose()?;
-        let hashes = Script::TEXTS.into_iter().map(redis::Script::new).collect();
+        let hashes = Script::all().map(|script| redis::Script::new(&script.text())).collect();
         Ok(Server { url, tls, hashes })
     }
 
