@@ -85,7 +85,7 @@ impl Host for Wasi {
         Duration::from_nanos(monotonic_clock::now() - self.started)
     }
 
-    fn ready(&self) -> Result<(), &'static str> {
+    async fn ready(&self) -> Result<(), &'static str> {
         let (all, of_jobs) = (settings::check(), jobs::check());
         all.and(of_jobs)
     }

@@ -28,7 +28,7 @@ pub trait Host {
     fn uptime(&self) -> Duration;
 
     /// Whether new work is welcome; an error says why not.
-    fn ready(&self) -> Result<(), &'static str>;
+    fn ready(&self) -> impl Future<Output = Result<(), &'static str>>;
 
     /// The largest request body, in bytes.
     fn max_body(&self) -> usize;

@@ -59,8 +59,8 @@ async fn answer<H: Host>(target: Target, head: &Parts, body: &[u8], host: &H) ->
         Action::Jobs => apart(jobs::all(target.verb, head, body, host)).await,
         Action::Job => apart(jobs::one(target.verb, head, host)).await,
         Action::Live => Ok(health::live()),
-        Action::Ready => health::ready(host),
-        Action::Health => Ok(health::health(host)),
+        Action::Ready => health::ready(host).await,
+        Action::Health => Ok(health::health(host).await),
         Action::Metrics => Ok(apart(metrics::metrics(host)).await),
     }
 }

@@ -68,7 +68,7 @@ impl Host for Measuring {
         Duration::ZERO
     }
 
-    fn ready(&self) -> Result<(), &'static str> {
+    async fn ready(&self) -> Result<(), &'static str> {
         Ok(())
     }
 

@@ -150,6 +150,29 @@ fn jobs_outlive_a_redis_that_is_killed_under_load() {
     assert!(server.process.stderr().text().contains("the store of jobs is back"));
 }
 
+/// A process that was given a wrong address is not to replace one that works; but that its Redis is away for a while
+/// does not make it useless.
+#[test]
+fn it_is_ready_once_redis_was_reached() {
+    let Some(mut redis) = Redis::start(&[]) else { return };
+    redis.kill();
+    let server = server(&redis, &["--worker", "off"]);
+    let answer = server.get("/readyz");
+    assert_eq!(answer.status, 503);
+    assert!(
+        answer.text().contains("the store of jobs was not reached yet: see the log"),
+        "{}",
+        answer.text()
+    );
+    eventually("the log says why", || server.process.stderr().text().contains("Connection refused"));
+    assert_eq!(server.get("/api/light").status, 200);
+    redis.restart();
+    eventually("it is ready", || server.get("/readyz").status == 200);
+    redis.kill();
+    assert_eq!(submit(&mut server.connect(), "uppercase", "x", None).status, 503);
+    assert_eq!(server.get("/readyz").status, 200);
+}
+
 /// It accepts connections and says nothing.
 #[test]
 fn a_redis_that_hangs_is_answered_for_in_time() {

@@ -22,15 +22,15 @@ pub fn live() -> Reply {
 }
 
 /// 503 while the service does not want new requests.
-pub fn ready(host: &impl Host) -> Result<Reply, Problem> {
-    host.ready().map_err(Problem::Unavailable)?;
+pub async fn ready(host: &impl Host) -> Result<Reply, Problem> {
+    host.ready().await.map_err(Problem::Unavailable)?;
     Ok(Reply::new("text/plain; charset=utf-8", "ok\n"))
 }
 
 /// 200 as long as requests are answered, also while draining; `status` tells which.
-pub fn health(host: &impl Host) -> Reply {
+pub async fn health(host: &impl Host) -> Reply {
     Reply::json(&Health {
-        status: host.ready().err().unwrap_or("ok"),
+        status: host.ready().await.err().unwrap_or("ok"),
         version: env!("CARGO_PKG_VERSION"),
         variant: host.variant(),
         uptime_seconds: host.uptime().as_secs(),

@@ -33,6 +33,8 @@ pub struct Jobs {
     metrics: Arc<Metrics>,
     /// The store has failed, and that was logged.
     away: Arc<AtomicBool>,
+    /// The store was there.
+    reached: Arc<AtomicBool>,
 }
 
 #[derive(Clone)]
@@ -53,7 +55,8 @@ impl Jobs {
             }
             Place::Redis(url) => Kept::Redis(Redis::open(url, config.authorities.as_deref(), config.limits)?),
         };
-        Ok(Some(Jobs { store, metrics: Arc::new(Metrics::new()), away: Arc::default() }))
+        let reached = Arc::new(matches!(store, Kept::Sqlite(_)).into());
+        Ok(Some(Jobs { store, metrics: Arc::new(Metrics::new()), away: Arc::default(), reached }))
     }
 
     /// Where the jobs are, for people; without secrets.
@@ -88,7 +91,23 @@ impl Jobs {
         }
     }
 
+    /// Whether the store was there since the start; until then it is looked for. That is to keep what is set up wrongly
+    /// from replacing what works. A store that is away later is no reason to get no requests: those that need none are
+    /// answered, the others are told when to come again.
+    pub async fn reached(&self) -> bool {
+        if !self.reached.load(Relaxed) {
+            match Box::pin(self.depth()).await {
+                Ok(_) => self.works(),
+                Err(away) => self.failed(&away),
+            }
+        }
+        self.reached.load(Relaxed)
+    }
+
     fn works(&self) {
+        if !self.reached.load(Relaxed) {
+            self.reached.store(true, Relaxed);
+        }
         if self.away.load(Relaxed) && self.away.swap(false, Relaxed) {
             self.metrics.reconnects.inc();
             log::event("the store of jobs is back", &[]);

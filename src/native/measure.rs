@@ -31,8 +31,12 @@ impl Host for Connection {
         self.worker.server.started.elapsed()
     }
 
-    fn ready(&self) -> Result<(), &'static str> {
-        self.worker.server.ready()
+    async fn ready(&self) -> Result<(), &'static str> {
+        self.worker.server.ready()?;
+        match self.jobs() {
+            Some(jobs) if !jobs.reached().await => Err("the store of jobs was not reached yet: see the log"),
+            _ => Ok(()),
+        }
     }
 
     fn max_body(&self) -> usize {

@@ -30,6 +30,10 @@ impl Jobs {
         match *self {}
     }
 
+    pub async fn reached(&self) -> bool {
+        match *self {}
+    }
+
     pub async fn close(&self) {
         match *self {}
     }
