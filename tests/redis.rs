@@ -180,9 +180,18 @@ fn a_list_goes_from_late_to_early() {
         }
     }
     assert_eq!((pages, seen), (3, made));
-    for odd in ["cursor=x-1", "cursor=99999999999999999999999", "status=done"] {
+    // Numbers, but none that this store gave; and a list of nothing.
+    for odd in ["cursor=1-1", "cursor=9999999999999999999", "status=done"] {
         let page = server.get(&format!("/jobs?{odd}")).json();
         assert!(ids(&page).is_empty() && page["next"].is_null(), "{odd}: {page}");
+    }
+    for wrong in ["x-1", "99999999999999999999999"] {
+        let answer = server.get(&format!("/jobs?cursor={wrong}"));
+        assert_eq!(answer.status, 400, "{wrong}");
+        assert!(
+            answer.text().contains("the query's cursor must be what next was in the list before"),
+            "{wrong}"
+        );
     }
 }
 
