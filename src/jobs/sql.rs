@@ -1,6 +1,9 @@
 //! Jobs in SQLite: the tables, and every statement. Each is atomic and means something by itself, because not every
 //! store has transactions over several.
 //!
+//! What changes jobs says `OR ROLLBACK`, though nothing of it can fail half-way: otherwise SQLite notes, for each, how all
+//! pages were that it touches.
+//!
 //! Numbers of `status` are those of [`super::Status`]. What `due` is depends on it:
 //!
 //! | status | due |
@@ -71,12 +74,12 @@ pub const ENDED: &str = "SELECT status, jobs FROM ended";
 pub const FLUSH: &str = "PRAGMA synchronous = FULL";
 pub const NO_FLUSH: &str = "PRAGMA synchronous = NORMAL";
 
-/// Stores a job, unless its key is taken or so many (?6) are queued: then nothing is changed.
+/// Stores a job, unless its key is taken or so many (?6) are queued: then nothing is changed, because a job without a kind
+/// is none. `INSERT ... SELECT ... WHERE` would say so more plainly, and make a table for each job on the way.
 /// ?1 id, ?2 kind, ?3 text, ?4 key, ?5 now.
 pub const SUBMIT: &str = "
-INSERT INTO job (id, kind, text, key, created) SELECT ?1, ?2, ?3, ?4, ?5
-WHERE (SELECT jobs FROM depth WHERE status = 0) < ?6
-ON CONFLICT DO NOTHING";
+INSERT OR IGNORE INTO job (id, kind, text, key, created)
+VALUES (?1, iif((SELECT jobs FROM depth WHERE status = 0) < ?6, ?2, NULL), ?3, ?4, ?5)";
 
 /// The job of a key (?1), and whether it is of kind ?2 and text ?3.
 pub const OF_KEY: &str = "SELECT id, status, kind = ?2 AND text = ?3 FROM job WHERE key = ?1";
@@ -121,14 +124,14 @@ pub const LAST_LEASE: &str = "SELECT due FROM job WHERE status = 1 ORDER BY due 
 
 /// Begins the oldest jobs, at most ?3. ?1 end of their leases, ?2 now.
 pub const CLAIM: &str = "
-UPDATE job SET status = 1, attempts = attempts + 1, due = ?1, started = ?2
+UPDATE OR ROLLBACK job SET status = 1, attempts = attempts + 1, due = ?1, started = ?2
 WHERE arrival IN (SELECT arrival FROM job WHERE status = 0 ORDER BY due, arrival LIMIT ?3)
 RETURNING arrival, id, attempts, kind, text, created";
 
 /// Takes back what was held for too long: queued again, or failed after ?2 attempts.
 /// ?1 now as leases count, ?3 what a job that is given up says, ?4 now.
 pub const VOID: &str = "
-UPDATE job SET due = 0, status = iif(attempts < ?2, 0, 3),
+UPDATE OR ROLLBACK job SET due = 0, status = iif(attempts < ?2, 0, 3),
     error = iif(attempts < ?2, NULL, ?3), finished = iif(attempts < ?2, NULL, ?4)
 WHERE status = 1 AND due <= ?1";
 
@@ -141,19 +144,19 @@ pub const VOID_BEYOND: &str = "UPDATE job SET due = 0 WHERE status = 1 AND due >
 /// Ends an attempt (?1 id, ?2 attempt) that still holds its job.
 /// ?3 now, ?4 when it is forgotten, ?5 result.
 pub const DONE: &str = "
-UPDATE job SET status = 2, finished = ?3, due = ?4, result = ?5 WHERE id = ?1 AND attempts = ?2 AND status = 1";
+UPDATE OR ROLLBACK job SET status = 2, finished = ?3, due = ?4, result = ?5 WHERE id = ?1 AND attempts = ?2 AND status = 1";
 
 /// The same for good, without a result. ?3 now, ?4 why.
 pub const FAILED: &str = "
-UPDATE job SET status = 3, finished = ?3, due = 0, error = ?4 WHERE id = ?1 AND attempts = ?2 AND status = 1";
+UPDATE OR ROLLBACK job SET status = 3, finished = ?3, due = 0, error = ?4 WHERE id = ?1 AND attempts = ?2 AND status = 1";
 
 /// The same, as if the attempt had not been.
 pub const RETURNED: &str = "
-UPDATE job SET status = 0, due = 0, attempts = attempts - 1, started = NULL
+UPDATE OR ROLLBACK job SET status = 0, due = 0, attempts = attempts - 1, started = NULL
 WHERE id = ?1 AND attempts = ?2 AND status = 1";
 
 /// Makes the lease of an attempt (?1 id, ?2 attempt) end at ?3.
-pub const RENEW: &str = "UPDATE job SET due = ?3 WHERE id = ?1 AND attempts = ?2 AND status = 1";
+pub const RENEW: &str = "UPDATE OR ROLLBACK job SET due = ?3 WHERE id = ?1 AND attempts = ?2 AND status = 1";
 
 /// Forgets jobs that were to be seen until now (?1), at most ?2.
 pub const FORGET: &str = "
