@@ -109,6 +109,18 @@ fn looking_away_cannot_be_asked_for() {
     assert!(words.contains("OUNCE_REDIS_URL") && !words.contains(PASSWORD), "{words}");
 }
 
+/// Who names authorities wants TLS.
+#[test]
+fn authorities_are_not_for_a_connection_in_the_clear() {
+    let words = ["--redis-url", "redis://localhost", "--redis-ca", "any.pem"];
+    let spawn = Spawn::new([env!("CARGO_BIN_EXE_ounce")].into_iter().chain(words));
+    let mut process = Process::spawn(&spawn).expect("it starts");
+    assert_eq!(process.wait(DEADLINE).expect("waiting works").expect("it ends").code(), Some(64));
+    process.stderr().wait_closed(DEADLINE);
+    let words = process.stderr().text();
+    assert!(words.contains("--redis-ca: 'any.pem' is for rediss:// alone"), "{words}");
+}
+
 fn text(path: &Path) -> String {
     path.to_str().expect("text").to_owned()
 }

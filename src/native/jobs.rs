@@ -43,6 +43,12 @@ enum Kept {
     Redis(Redis),
 }
 
+/// # Errors
+/// What is wrong with a URL of Redis, without repeating any of it.
+pub fn check(url: &str) -> Result<(), &'static str> {
+    redis::check(url)
+}
+
 impl Jobs {
     /// Prepares the store. A file of jobs is made when the first one comes, unless it is to be there `at_once`.
     ///

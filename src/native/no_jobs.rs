@@ -9,6 +9,10 @@ use super::config::jobs::Jobs as Config;
 use crate::jobs::Away;
 pub use crate::jobs::Nowhere as Jobs;
 
+pub fn check(_: &str) -> Result<(), &'static str> {
+    Ok(())
+}
+
 impl Jobs {
     pub fn open(_: &Config, at_once: bool) -> io::Result<Option<Jobs>> {
         if at_once { Err(io::Error::other("this build leaves out the workload jobs")) } else { Ok(None) }

@@ -94,6 +94,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: "",
         help: "authorities, in PEM, that rediss:// trusts instead of the system's",
         set: |config, text| {
+            if !matches!(&config.jobs.store, Place::Redis(url) if url.starts_with("rediss://")) {
+                return Err("is for rediss:// alone: see --redis-url".into());
+            }
             config.jobs.authorities = Some(text.into());
             Ok(())
         },
@@ -141,5 +144,7 @@ fn redis(text: &str) -> Result<String, String> {
     if text.starts_with("rediss://") && text.contains('#') {
         return Err("may not end in #...: certificates are always looked at, see --redis-ca".into());
     }
-    values::redis(text)
+    let url = values::redis(text)?;
+    crate::native::jobs::check(&url).map_err(|why| format!("cannot be used: {why}"))?;
+    Ok(url)
 }

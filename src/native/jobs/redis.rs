@@ -20,6 +20,7 @@ use self::link::Link;
 use self::reader::Reader;
 use self::server::Server;
 use self::submits::Submits;
+use self::url::Url;
 use crate::jobs::redis::{self as layout, Call, MOST_AT_ONCE, Parts};
 use crate::jobs::{
     Away, Cancelled, Depth, End, Hold, Job, List, New, Query, Queue, Store, Submitted, Taken, Uuid,
@@ -69,6 +70,10 @@ impl Links {
     async fn call(&self, call: &Call) -> Result<Parts, Away> {
         Ok(Parts::new(self.link().call(call).await?))
     }
+}
+
+pub fn check(url: &str) -> Result<(), &'static str> {
+    Url::parse(url).map(drop)
 }
 
 impl Redis {
