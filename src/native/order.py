@@ -176,6 +176,7 @@ def main():
     try:
         for what, program, its_map, use, flags in uses:
             found = dict.fromkeys(pattern(name) for name in functions(program, its_map, use, flags))
+            assert found, f"nothing that was run is in {its_map}: does this QEMU load programs elsewhere than at BASE?"
             new = [name for name in found if name not in known]
             known.update(new)
             lines = "".join(f"\n      {name}" for name in new)
