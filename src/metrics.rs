@@ -13,7 +13,7 @@ use http::StatusCode;
 use once_cell::race::OnceBox;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{self, LabelPair, Metric, MetricFamily, MetricType};
-use prometheus::{IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{Gauge, IntGauge, Opts, Registry, TextEncoder};
 
 use crate::handlers::analyze;
 use crate::router::{Action, ROUTES, Target, Verb};
@@ -313,9 +313,9 @@ pub fn registry(variant: &str) -> Registry {
     registry
 }
 
-/// Jobs in the store that wait.
-pub fn queue_depth() -> IntGauge {
-    IntGauge::new("jobs_queue_depth", "Jobs in the store that wait.").expect("the name is valid")
+/// Jobs in the store that wait; NaN where that is not known.
+pub fn queue_depth() -> Gauge {
+    Gauge::new("jobs_queue_depth", "Jobs in the store that wait.").expect("the name is valid")
 }
 
 /// Prometheus text format 0.0.4.

@@ -147,6 +147,21 @@ fn stop_between_commits(server: &Server) {
     });
 }
 
+/// What does not touch the disk says nothing about it.
+#[test]
+fn a_store_that_never_was_there_is_not_back() {
+    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("nowhere-{}/none", own_id()));
+    let mut server = serve(&directory, &[]);
+    assert_eq!(submit(&mut server.connect(), "uppercase", "x", None).status, 503);
+    let nobodys = "/jobs/019a8c5e-3b7e-7a40-9d58-6f0c2f1b7c11";
+    assert_eq!(server.connect().request("DELETE", nobodys, &[], b"").status, 404);
+    eventually("it says why", || server.process.stderr().text().contains("cannot make the directory"));
+    server.terminate();
+    assert_eq!(server.exit_code(), Some(0));
+    let words = server.process.stderr().text();
+    assert!(!words.contains("is back"), "{words}");
+}
+
 /// A worker sleeps through its lease, and wakes up with its job at its end, which another has begun again.
 #[test]
 fn the_end_of_a_lost_lease_does_not_count() {

@@ -173,6 +173,30 @@ fn it_is_ready_once_redis_was_reached() {
     assert_eq!(server.get("/readyz").status, 200);
 }
 
+/// The log has each reason once, and a scrape waits for none of them.
+#[test]
+fn what_keeps_redis_away_is_said_also_when_it_changes() {
+    let Some(mut redis) = Redis::start(&[]) else { return };
+    let server = server(&redis, &[]);
+    becomes(&server, &stored(&server, "uppercase", "before"), "done");
+    assert!(server.get("/metrics").text().contains("\njobs_queue_depth 0\n"));
+    let says = |why: &str| server.process.stderr().text().contains(why);
+    redis.kill();
+    eventually("it is refused", || says("Connection refused"));
+    redis.restart();
+    eventually("it is back", || submit(&mut server.connect(), "uppercase", "after", None).status == 202);
+    redis.kill();
+    redis.restart_with(&["--requirepass", "secret"]);
+    eventually("it wants a password", || says("user and password belong in the URL"));
+    assert!(server.get("/metrics").text().contains("\njobs_queue_depth NaN\n"));
+    let words = server.process.stderr().text();
+    let mut times = HashMap::new();
+    for line in words.lines().filter(|line| line.contains("is away")) {
+        *times.entry(line.split_once(' ').unwrap().1).or_insert(0) += 1;
+    }
+    assert!(times.values().all(|times| *times <= 2), "once in each of two outages: {words}");
+}
+
 /// It accepts connections and says nothing.
 #[test]
 fn a_redis_that_hangs_is_answered_for_in_time() {

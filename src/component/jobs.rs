@@ -51,7 +51,7 @@ impl Jobs {
     /// What the store knows, for a scrape. In Redis the workers count what they have ended.
     pub async fn report(&self, registry: &Registry) -> Result<(), Away> {
         let depth = metrics::queue_depth();
-        depth.set(self.depth().await?.queued.try_into().unwrap_or(i64::MAX));
+        depth.set(self.depth().await?.queued as f64);
         registry.register(Box::new(depth)).expect(VALID);
         let Kept::Sqlite(store) = self.kept() else { return Ok(()) };
         let completed = Opts::new("jobs_completed_total", "Jobs in the store that have ended, by status.");

@@ -49,8 +49,10 @@ impl Kind {
                 )),
                 _ => Ok(()),
             },
-            Kind::Sleep if time(text, 0)? > LONGEST_SLEEP => Err("must be 60m at most".into()),
-            Kind::Sleep => Ok(()),
+            Kind::Sleep => match time(text, 0) {
+                Ok(length) if length <= LONGEST_SLEEP => Ok(()),
+                _ => Err("is not a time of 60m at most, such as 250ms or 2s".into()),
+            },
         }
     }
 

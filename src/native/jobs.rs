@@ -10,12 +10,14 @@ mod worker;
 
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use prometheus::core::Collector;
 use tokio::sync::{Notify, oneshot};
+use tokio::time;
 
 use self::metrics::Metrics;
 use self::redis::Redis;
@@ -33,6 +35,8 @@ pub struct Jobs {
     metrics: Arc<Metrics>,
     /// The store has failed, and that was logged.
     away: Arc<AtomicBool>,
+    /// Why, as it was logged since it was last there.
+    reasons: Arc<Mutex<Vec<String>>>,
     /// The store was there.
     reached: Arc<AtomicBool>,
 }
@@ -42,6 +46,12 @@ enum Kept {
     Sqlite(Sqlite),
     Redis(Redis),
 }
+
+/// Of one outage, in the log.
+const MOST_REASONS: usize = 8;
+
+/// For a scrape to learn how many jobs wait: Prometheus itself waits ten seconds, by default.
+const SCRAPE: Duration = Duration::from_secs(1);
 
 /// # Errors
 /// What is wrong with a URL of Redis, without repeating any of it.
@@ -62,7 +72,13 @@ impl Jobs {
             Place::Redis(url) => Kept::Redis(Redis::open(url, config.authorities.as_deref(), config.limits)?),
         };
         let reached = Arc::new(matches!(store, Kept::Sqlite(_)).into());
-        Ok(Some(Jobs { store, metrics: Arc::new(Metrics::new()), away: Arc::default(), reached }))
+        Ok(Some(Jobs {
+            store,
+            metrics: Arc::new(Metrics::new()),
+            away: Arc::default(),
+            reasons: Arc::default(),
+            reached,
+        }))
     }
 
     /// Where the jobs are, for people; without secrets.
@@ -82,18 +98,23 @@ impl Jobs {
         self.metrics.enqueued();
     }
 
-    /// Brings what a scrape shows up to date.
+    /// Brings what a scrape shows up to date. How many jobs wait is not known while the store is away.
     pub async fn refresh(&self) {
-        if let Ok(depth) = self.depth().await {
-            self.metrics.depth(depth);
+        let depth = time::timeout(SCRAPE, self.depth()).await;
+        if let Ok(Err(away)) = &depth {
+            self.failed(away);
         }
+        self.metrics.depth(depth.ok().and_then(Result::ok));
     }
 
-    /// Counts a failure of the store, and logs the first of several.
+    /// Counts a failure of the store, and logs it if it is another than those before.
     pub fn failed(&self, why: &Away) {
         self.metrics.store_errors.inc();
-        if !self.away.swap(true, Relaxed) {
+        self.away.store(true, Relaxed);
+        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        if reasons.len() < MOST_REASONS && !reasons.contains(&why.0) {
             log::event("the store of jobs is away", &[("why", Field::Text(&why.0))]);
+            reasons.push(why.0.clone());
         }
     }
 
@@ -115,6 +136,7 @@ impl Jobs {
             self.reached.store(true, Relaxed);
         }
         if self.away.load(Relaxed) && self.away.swap(false, Relaxed) {
+            self.reasons.lock().unwrap_or_else(PoisonError::into_inner).clear();
             self.metrics.reconnects.inc();
             log::event("the store of jobs is back", &[]);
         }
@@ -164,7 +186,11 @@ impl Store for Jobs {
     }
 
     async fn cancel(&self, id: Uuid) -> Result<Cancelled, Away> {
-        self.seen(async { either!(self, store => store.cancel(id)) }).await
+        let cancelled = either!(self, store => store.cancel(id));
+        if cancelled == Ok(Cancelled::Gone) {
+            self.works();
+        }
+        cancelled
     }
 
     async fn depth(&self) -> Result<Depth, Away> {
@@ -186,7 +212,7 @@ impl Queue for Jobs {
     }
 
     async fn leave(&self) -> Result<(), Away> {
-        self.seen(async { either!(self, store => store.leave()) }).await
+        either!(self, store => store.leave())
     }
 }
 
@@ -199,7 +225,7 @@ pub struct Working {
 
 impl Working {
     /// Starts the worker; it goes on until it is told to [`Working::stop`].
-    pub fn start(jobs: &Jobs, config: &Config, patience: std::time::Duration) -> io::Result<Working> {
+    pub fn start(jobs: &Jobs, config: &Config, patience: Duration) -> io::Result<Working> {
         let stop = Arc::new(Notify::new());
         let stopped = stop.clone();
         let limits = config.limits;

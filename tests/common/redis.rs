@@ -51,6 +51,12 @@ impl Redis {
         self.process = spawn(&self.command);
     }
 
+    /// The same, with more flags.
+    pub fn restart_with(&mut self, flags: &[&str]) {
+        self.command.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        self.restart();
+    }
+
     /// Asks it something; the answer is as it comes over the wire.
     pub fn ask(&self, words: &[&str]) -> String {
         let mut stream = TcpStream::connect(self.address).expect("it listens");

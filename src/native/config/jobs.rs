@@ -77,6 +77,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: ".",
         help: "where ounce.db is, made when the first job comes; :memory: is memory alone",
         set: |config, text| {
+            if text.is_empty() {
+                return Err("names no directory: . is this one".into());
+            }
             config.jobs.store = Place::Directory((text != MEMORY).then(|| text.into()));
             Ok(())
         },

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use prometheus::core::Collector;
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts};
+use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts};
 
 use crate::jobs::{Depth, Status};
 use crate::metrics::queue_depth;
@@ -15,7 +15,7 @@ const SECONDS: &[f64] =
 pub struct Metrics {
     enqueued: IntCounter,
     completed: IntCounterVec,
-    depth: IntGauge,
+    depth: Gauge,
     pub inflight: IntGauge,
     pub wait_seconds: Histogram,
     pub run_seconds: Histogram,
@@ -65,8 +65,8 @@ impl Metrics {
         self.wait_seconds.observe(time.as_secs_f64());
     }
 
-    pub fn depth(&self, depth: Depth) {
-        self.depth.set(depth.queued.try_into().unwrap_or(i64::MAX));
+    pub fn depth(&self, depth: Option<Depth>) {
+        self.depth.set(depth.map_or(f64::NAN, |depth| depth.queued as f64));
     }
 
     /// Everything above, to be registered.

@@ -61,9 +61,10 @@ impl Shared {
         Ok(connection)
     }
 
-    /// There is no file yet, so that it holds nothing.
+    /// There is no file yet, so that it holds nothing. One that cannot be seen may be there.
     fn absent(&self) -> bool {
-        !self.opened.load(Relaxed) && !self.place.file().is_some_and(Path::exists)
+        let there = |file: &Path| file.try_exists().unwrap_or(true);
+        !self.opened.load(Relaxed) && !self.place.file().is_some_and(there)
     }
 }
 

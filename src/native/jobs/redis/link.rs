@@ -163,18 +163,25 @@ impl From<Failure> for Away {
 
 /// Neither the URL nor what was sent is in these texts.
 fn away(error: &RedisError) -> Away {
-    Away(format!("Redis: {error}"))
+    Away(format!("Redis: {error}{}", if unknown(error) { WHO } else { "" }))
 }
+
+/// Whether it does not know us.
+fn unknown(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::AuthenticationFailed || error.to_string().contains("NOAUTH")
+}
+
+const WHO: &str = "; user and password belong in the URL";
 
 /// What to do about it, if that is known.
 fn advice(error: &RedisError) -> &'static str {
     let text = error.to_string();
     if text.contains("UnknownIssuer") {
         "; --redis-ca names a file with the certificate of another authority"
-    } else if error.kind() == ErrorKind::AuthenticationFailed || text.contains("NOAUTH") {
-        "; user and password belong in the URL"
+    } else if unknown(error) {
+        WHO
     } else if text.contains("no connection in time") || text.contains("reset by peer") {
-        "; is TLS spoken on that port? rediss:// does, redis:// does not"
+        "; if Redis is well, either both sides must speak TLS (rediss://) or none (redis://)"
     } else {
         ""
     }

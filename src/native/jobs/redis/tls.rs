@@ -57,7 +57,8 @@ fn roots(authorities: Option<&Path>) -> io::Result<RootCertStore> {
         return Err(io::Error::new(ErrorKind::NotFound, NO_BUNDLE));
     };
     let unusable = |why: &dyn fmt::Display| {
-        io::Error::other(format!("the certificates in {} cannot be used: {why}", file.display()))
+        let from = if authorities.is_some() { "--redis-ca" } else { "SSL_CERT_FILE or the system" };
+        io::Error::other(format!("the certificates in {} ({from}) cannot be used: {why}", file.display()))
     };
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unusable(&error))? {

@@ -18,7 +18,8 @@ impl Url {
     /// # Errors
     /// What is wrong, without repeating any of it: there may be a password.
     pub fn parse(text: &str) -> Result<Url, &'static str> {
-        let uri: Uri = text.parse().map_err(|_| "it is not a URL; what is odd in a password must be %XX")?;
+        let uri: Uri =
+            text.parse().map_err(|_| "it is not a URL with a host; what is odd in a password must be %XX")?;
         let tls = match uri.scheme_str() {
             Some("redis") => false,
             Some("rediss") => true,
