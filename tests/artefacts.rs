@@ -51,14 +51,14 @@ fn the_standard_binary_is_small_for_what_it_holds() {
 fn an_idle_instance_is_small() {
     let first = |server: &Server| assert_eq!(server.get("/readyz").status, 200);
     let (minimal, standard) = (idle_mb("ounce-minimal", first), idle_mb("ounce", first));
-    assert!(minimal <= 0.7, "minimal: {minimal} MB; after a change of what is run, make order");
-    assert!(standard <= 1.1, "standard: {standard} MB; after a change of what is run, make order");
+    assert!(minimal <= 0.65, "minimal: {minimal} MB; after a change of what is run, make order");
+    assert!(standard <= 1.0, "standard: {standard} MB; after a change of what is run, make order");
     // In the same test: a binary that another thread is copying cannot be started.
     let after_a_job = idle_mb("ounce", |server| {
         becomes(server, &stored(server, "uppercase", "x"), "done");
     });
     // Its file is open, and its worker waits for more.
-    assert!(after_a_job <= 2.4, "after a job: {after_a_job} MB");
+    assert!(after_a_job <= 2.3, "after a job: {after_a_job} MB");
 }
 
 #[test]
