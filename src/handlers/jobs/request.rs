@@ -128,6 +128,7 @@ mod tests {
             "limit=101",
             "limit=x",
             "cursor=%00",
+            "cursor=a'b",
             "cursor=x",
             "cursor=1-",
             "cursor=1-2-3",
